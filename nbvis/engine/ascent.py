@@ -1,0 +1,138 @@
+"""Gradient ascent on an image parameter, as a generator of steps."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .climb import Climb, framed
+from .images import ImageParameter, checked_images
+from .network import Network, as_network, near
+from .objectives import Objectives
+from .steps import Settings, Step, Steps, whole
+from .transforms import STANDARD, Transform, apply
+
+Optimizer = Callable[..., torch.optim.Optimizer]
+
+OPTIMIZERS: dict[str, Optimizer] = {
+    "adam": torch.optim.Adam,
+    "nadam": torch.optim.NAdam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+}
+
+
+@dataclass(frozen=True)
+class _AscentSettings(Settings):
+    transforms: Sequence[Transform]
+
+
+def ascend(
+    network: Network | nn.Module,
+    objective: Objectives,
+    image: ImageParameter,
+    *,
+    steps: int = 256,
+    lr: float = 0.05,
+    transforms: Sequence[Transform] = STANDARD,
+    optimizer: str | Optimizer = "adam",
+    seed: int = 0,
+) -> Steps:
+    """Changes images until they score high: gradient ascent on an image parameter, as a generator of steps.
+
+    Each step transforms the images at random, runs the network as far as the objective needs, and lets the optimizer
+    follow the gradient of the score. Where the plain gradient is exactly zero, the redirected ReLU gradient is used.
+    The image parameter passed in stays as it is. Between two steps, `steps.send({"lr": 0.01})` changes `objective`,
+    `lr` or `transforms` and returns the next step.
+
+    Args:
+        network: a `Network` or a bare module.
+        objective: one for all images, or a list with one for each.
+        image: where it starts, a `Pixels` or a `Fourier`.
+        steps: number of updates.
+        lr: learning rate of the optimizer; 0 leaves the image as it is.
+        transforms: applied in turn to what the network sees; () for none.
+        optimizer: "adam", "nadam", "adamw", "sgd", or a function ([tensor], lr=…) → torch optimizer that minimises.
+        seed: of the transforms.
+
+    Yields:
+        A `Step` for each update; `step.image` is (batch, channels, height, width) in [0, 1].
+
+    Raises:
+        ValueError: at the call, if a layer, channel, mask, image or option does not fit; the message says what would.
+        RuntimeError: at the call, if the network does not run on the images or a layer has no gradient; at the first
+            step, if no gradient reaches any image.
+        FloatingPointError: at the step where a score or gradient is no longer finite.
+
+    Source: Erhan et al. 2009, "Visualizing higher-layer features of a deep network"; transforms and parametrisation of
+    Olah, Mordvintsev and Schubert 2017, "Feature Visualization".
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+        >>> step = last(ascend(net, channel("1", 2), Fourier(32, 32), steps=3))
+        >>> step.index, step.image.shape
+        (2, torch.Size([1, 3, 32, 32]))
+    """
+    network = as_network(network)
+    make = _optimizer(optimizer)
+    image = image.holding(image.values.detach().to(network.device, network.dtype).clone())
+    start = checked_images(image.image(), name="the image parameter's images")
+    settings = _AscentSettings(objective, lr, tuple(transforms))
+    return _ascend(Climb(network, objective, start), image, start, settings, whole(steps, "steps"), make, seed)
+
+
+def _ascend(
+    climb: Climb,
+    image: ImageParameter,
+    start: Tensor,
+    settings: _AscentSettings,
+    steps: int,
+    make: Optimizer,
+    seed: int,
+) -> Steps:
+    values = image.values.requires_grad_()
+    optimizer = make([values], lr=settings.lr)
+    generator = torch.Generator()
+    movable = climb.movable(start.shape[2:])
+    for index in range(steps):
+        step_seed = seed * 1_000_003 + index
+
+        def view(images: Tensor, now: _AscentSettings = settings, step_seed: int = step_seed) -> Tensor:
+            return apply(now.transforms, images, generator.manual_seed(step_seed))
+
+        with torch.inference_mode(False), torch.enable_grad():
+            images = framed(image.image(), start, movable)
+            score, gradient, notes = climb.gradient(images, view, step_seed)
+            # The only minus sign: optimizers minimise, scores are to grow.
+            (values.grad,) = torch.autograd.grad(images, values, -gradient)
+        for group in optimizer.param_groups:
+            group["lr"] = settings.lr
+        optimizer.step()
+        with torch.no_grad():
+            image.project()
+            snapshot = image.holding(values.detach().clone())
+        step = Step(
+            index,
+            steps,
+            score,
+            lambda snapshot=snapshot, movable=movable, start=start: framed(snapshot.image(), start, movable),
+            notes,
+        )
+        changes = yield step
+        if changes:
+            settings = settings.changed(changes)  # type: ignore[assignment]
+            if "objective" in changes:
+                start = step.image
+                climb.set_objective(settings.objective)
+                movable = climb.movable(start.shape[2:])
+
+
+def _optimizer(optimizer: str | Optimizer) -> Optimizer:
+    if isinstance(optimizer, str):
+        if optimizer not in OPTIMIZERS:
+            raise ValueError(f"no optimizer {optimizer!r}{near(optimizer, list(OPTIMIZERS))}")
+        return OPTIMIZERS[optimizer]
+    if not callable(optimizer):
+        raise TypeError(f"optimizer is a name or a function ([tensor], lr=…) → optimizer, not {optimizer!r}")
+    return optimizer

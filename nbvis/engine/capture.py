@@ -1,0 +1,307 @@
+"""Layers and what they give: listing them, and catching their activations during a forward pass."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .network import Network, as_network, eager, named, near
+from .receptive import ReceptiveFields
+
+OUTPUT = ""
+"""The name of the network's own output among the layers, as in `named_modules()`."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A sub-module that took part in a forward pass.
+
+    Attributes:
+        name: as in `named_modules()`.
+        kind: its class.
+        shape: of its (last) output, (batch, channels, height, width) or shorter.
+        calls: how often one forward pass calls it.
+        receptive_field: (height, width) in pixels of the image that one unit can see, None if unbounded.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    calls: int
+    receptive_field: tuple[int, int] | None
+
+
+class LayerError(ValueError):
+    """A layer that does not exist, is not called, or does not return what an activation has to be."""
+
+
+class _Done(BaseException):
+    """Ends a forward pass once everything asked for is there; no `except Exception` on the way may catch it."""
+
+
+def layers(network: Network | nn.Module, images: Tensor) -> list[Layer]:
+    """The layers that one real forward pass goes through, in the order in which they first answer.
+
+    Args:
+        network: a `Network` or a bare module.
+        images: (batch, channels, height, width); the first one is enough.
+
+    Returns:
+        A `Layer` for each sub-module that was called and returned a tensor.
+
+    Raises:
+        RuntimeError: if the network does not run on the images; its own error is attached.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+        >>> [(layer.name, layer.shape, layer.receptive_field) for layer in layers(net, torch.rand(1, 3, 9, 9))]
+        [('0', (1, 8, 7, 7), (3, 3)), ('1', (1, 8, 7, 7), (3, 3))]
+    """
+    network = as_network(network)
+    found: dict[str, Layer] = {}
+    fields = ReceptiveFields()
+
+    def hook(name: str) -> Callable[..., None]:
+        def record(module: nn.Module, args: object, output: object) -> None:
+            if isinstance(output, Tensor):
+                calls = found[name].calls + 1 if name in found else 1
+                found[name] = Layer(name, type(module).__name__, tuple(output.shape), calls, fields.of(output))
+
+        return record
+
+    twin = network.twin()
+    for name, module in twin.named_modules():
+        if name != OUTPUT:
+            module.register_forward_hook(hook(name))
+    with torch.no_grad(), unchanged_chance(network.device):
+        entered = network.enter(images[:1])
+        with fields.from_input(entered):
+            explained(network, images, lambda: twin(entered))
+    return list(found.values())
+
+
+def activations(network: Network | nn.Module, images: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+    """What the named layers answer to the images; the forward pass runs no further than the last one needed.
+
+    An activation is what the layer returned at that moment: a later in-place ReLU does not change it.
+
+    Args:
+        network: a `Network` or a bare module.
+        images: (batch, channels, height, width).
+        names: layer names; "name:0", "name:1", … address the calls of a layer that is called several times, the bare
+            name its last call, and "" the network's output.
+
+    Returns:
+        The activation of each name, (batch, channels, height, width) or shorter, detached.
+
+    Raises:
+        ValueError: if a layer does not exist or is not called; the message names those that are.
+        RuntimeError: if the network does not run on the images; its own error is attached.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+        >>> activations(net, torch.rand(2, 3, 9, 9), ["0"])["0"].shape
+        torch.Size([2, 8, 7, 7])
+    """
+    network = as_network(network)
+    if isinstance(names, str):
+        raise TypeError(f"names is a list of layer names, such as [{names!r}], not one string")
+    with torch.no_grad(), unchanged_chance(network.device):
+        calls = count_calls(network, images, names)
+        twin = network.twin()
+        entered = network.enter(images)
+        found = explained(network, images, lambda: forward(twin, entered, names, calls))
+    return {name: found[name].detach() for name in names}
+
+
+@contextmanager
+def capture(network: Network | nn.Module, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """The named layers' activations during your own forward passes, with their graph, as a dict that fills itself.
+
+    Args:
+        network: a `Network` or a bare module; hooks stay on it only inside the `with` block.
+        names: layer names, addressed as for `activations`.
+
+    Yields:
+        A dict from name to activation, renewed by each forward pass.
+
+    Raises:
+        ValueError: if a layer does not exist.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+        >>> with capture(net, ["0"]) as seen:
+        ...     _ = net(torch.rand(1, 3, 9, 9))
+        >>> seen["0"].shape
+        torch.Size([1, 8, 7, 7])
+    """
+    module = eager(as_network(network).module)
+    with _tapped(module, names) as found:
+        yield found
+
+
+def forward(module: nn.Module, inputs: Tensor, names: Sequence[str], calls: Mapping[str, int]) -> dict[str, Tensor]:
+    """The activations of the names, with their graph; stops as soon as each has been called `calls[name]` times."""
+    with _tapped(module, names, calls) as found:
+        try:
+            module(inputs)
+        except _Done:
+            pass
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise LayerError(_not_called(missing[0], module, inputs))
+    return found
+
+
+def count_calls(network: Network, images: Tensor, names: Sequence[str]) -> dict[str, int]:
+    """How often one forward pass calls each named layer, needed to know when a pass may stop.
+
+    Below nothing but `nn.Sequential` a layer is called once. Otherwise one image goes through a twin without the
+    user's hooks, so that nobody's own count goes up; an error after the layers have answered is not ours to report.
+    """
+    modules = named(eager(network.module))
+    places = {name: _place(name, modules) for name in names}
+    if all(call is None and _runs_once(place, modules) for place, call in places.values()):
+        return dict.fromkeys(names, 1)
+    twin = network.twin()
+    for module in twin.modules():
+        module._forward_hooks.clear()
+        module._forward_pre_hooks.clear()
+    counts = dict.fromkeys(names, 0)
+    parts = named(twin)
+
+    def hook(name: str) -> Callable[..., None]:
+        def count(*_: object) -> None:
+            counts[name] += 1
+
+        return count
+
+    for name, (place, _) in places.items():
+        parts[place].register_forward_hook(hook(name))
+    entered = network.enter(images[:1])
+    try:
+        twin(entered)
+    except Exception as error:
+        if not all(counts.values()):
+            raise does_not_run(network, images, error) from error
+    for name, (place, call) in places.items():
+        if counts[name] <= (call or 0):
+            times = f"is called {counts[name]} times" if counts[name] else "is never called in the forward pass"
+            raise LayerError(f"layer {place!r} {times}, so there is no {name!r}{_those_that_run(parts, twin, entered)}")
+        counts[name] = call + 1 if call is not None else counts[name]
+    return counts
+
+
+def explained(network: Network, images: Tensor, run: Callable[[], object]) -> dict[str, Tensor]:
+    """What `run` gives, or the network's own error with a sentence that says which pictures it was given."""
+    try:
+        return run()  # type: ignore[return-value]
+    except LayerError:
+        raise
+    except Exception as error:
+        raise does_not_run(network, images, error) from error
+
+
+def does_not_run(network: Network, images: Tensor, error: Exception) -> RuntimeError:
+    """The error for a network that fails on pictures of this shape."""
+    expected = f"; it was trained on {network.input_size} pixels" if network.input_size else ""
+    return RuntimeError(
+        f"{network.name} does not run on images of shape {tuple(images.shape)}{expected}. Its own error: {error}"
+    )
+
+
+@contextmanager
+def unchanged_chance(device: torch.device) -> Iterator[list[bool]]:
+    """Puts torch's global random state back if the block drew from it, and only then; yields [whether it drew].
+
+    It never writes a state that nobody changed, because another thread may be drawing from the same generator.
+    """
+    cuda = device.type == "cuda"
+    before = torch.get_rng_state(), torch.cuda.get_rng_state(device) if cuda else None
+    drew = [False]
+    try:
+        yield drew
+    finally:
+        if not torch.equal(before[0], torch.get_rng_state()):
+            torch.set_rng_state(before[0])
+            drew[0] = True
+        if before[1] is not None and not torch.equal(before[1], torch.cuda.get_rng_state(device)):
+            torch.cuda.set_rng_state(before[1], device)
+            drew[0] = True
+
+
+@contextmanager
+def _tapped(
+    module: nn.Module, names: Sequence[str], calls: Mapping[str, int] | None = None
+) -> Iterator[dict[str, Tensor]]:
+    """Hooks that fill a dict; given `calls`, the last one needed ends the forward pass."""
+    modules = named(module)
+    places = {name: _place(name, modules) for name in names}
+    found: dict[str, Tensor] = {}
+    counts = dict.fromkeys(names, 0)
+
+    def restart(*_: object) -> None:
+        found.clear()
+        counts.update(dict.fromkeys(names, 0))
+
+    def hook(name: str, place: str, call: int | None) -> Callable[..., None]:
+        def keep(part: nn.Module, args: object, output: object) -> None:
+            counts[name] += 1
+            wanted = call is None or counts[name] == call + 1
+            if wanted and not isinstance(output, Tensor):
+                kind = type(output).__name__
+                raise LayerError(f"layer {place!r} ({type(part).__name__}) returns {kind}, not one tensor")
+            done = calls is not None and all(counts[n] >= calls[n] for n in names)
+            if wanted:
+                # The clone is what a later in-place operation cannot reach; at the end of the pass none follows.
+                found[name] = output if done else output.clone()  # type: ignore[union-attr]
+            if done:
+                raise _Done
+
+        return keep
+
+    handles = [module.register_forward_pre_hook(restart)]
+    handles += [modules[place].register_forward_hook(hook(name, place, call)) for name, (place, call) in places.items()]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _place(name: str, modules: Mapping[str, nn.Module]) -> tuple[str, int | None]:
+    """A layer's address as its module's name and the call meant, None for the last."""
+    if name in modules:
+        return name, None
+    place, colon, call = name.rpartition(":")
+    if colon and place in modules and call.isdigit():
+        return place, int(call)
+    raise LayerError(f"no layer {name!r}{near(name, [n for n in modules if n])}")
+
+
+def _runs_once(place: str, modules: Mapping[str, nn.Module]) -> bool:
+    parts = place.split(".") if place else []
+    above = [".".join(parts[:k]) for k in range(len(parts))]
+    plain = all(type(modules[name]) is nn.Sequential for name in above)
+    return plain and sum(module is modules[place] for module in modules.values()) == 1
+
+
+def _not_called(name: str, module: nn.Module, inputs: Tensor) -> str:
+    return f"layer {name!r} is not called in the forward pass{_those_that_run(named(module), module, inputs)}"
+
+
+def _those_that_run(parts: Mapping[str, nn.Module], module: nn.Module, inputs: Tensor) -> str:
+    ran: list[str] = []
+    handles = [
+        part.register_forward_hook(lambda *_, name=name: ran.append(name)) for name, part in parts.items() if name
+    ]
+    try:
+        module(inputs)
+    except Exception:
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
+    return near("", list(dict.fromkeys(ran)))

@@ -1,0 +1,215 @@
+"""The climb: scores of an objective and their gradient at the images, once for each step."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .capture import unchanged_chance
+from .images import checked_images
+from .network import Network, as_network
+from .objectives import Objective, Objectives
+from .prepare import Prepared
+from .rules import Rectifiers, redirected
+
+
+class Climb:
+    """Scores and gradients of an objective on a network, step after step.
+
+    Args:
+        network: the network.
+        objective: one for all images, or a list with one for each.
+        images: the start, (batch, channels, height, width) in [0, 1].
+        trial: pictures the network is tried on instead, for instance the smallest it will see.
+
+    Raises:
+        ValueError: if a layer, a channel or a mask does not fit; the message says what would.
+        RuntimeError: if the network does not run on the images, or no gradient can flow back from a layer.
+    """
+
+    def __init__(self, network: Network, objective: Objectives, images: Tensor, trial: Tensor | None = None):
+        self.network = network
+        self.device, self.dtype = network.device, network.dtype
+        self._images, self._trial = images, images if trial is None else trial
+        self._moved = False
+        self.set_objective(objective)
+
+    def set_objective(self, objective: Objectives) -> None:
+        """Climbs another objective from now on; if it does not fit, the error leaves the old one in place."""
+        objectives = _one_for_each(objective, len(self._images))
+        masks = {id(t.mask): t.mask for o in objectives for t in o.terms if t.mask is not None}
+        for mask in masks.values():
+            if mask.shape != self._images.shape[2:]:
+                raise ValueError(
+                    f"a mask must have the picture's {tuple(self._images.shape[2:])} pixels, not {tuple(mask.shape)}"
+                )
+        names = tuple(dict.fromkeys(name for o in objectives for name in o.layers))
+        if not names:
+            raise ValueError(f"the objective {objectives[0]} depends on no layer")
+        prepared = Prepared(self.network, names, self._trial)
+        _probe(prepared, objectives, self._trial)
+        self._prepared, self.objectives = prepared, objectives
+        self._passes = _passes(objectives, self.device, self.dtype)
+
+    def movable(self, size: Sequence[int]) -> Tensor | None:
+        """Where the objectives' masks let the images change, (batch, 1, height, width) of True; None for everywhere."""
+        if any(mask is None for mask, _ in self._passes):
+            return None
+        return torch.stack([_resized(mask, size) > 0 for mask, _ in self._passes if mask is not None]).any(0)
+
+    def gradient(
+        self,
+        images: Tensor,
+        view: Callable[[Tensor], Tensor],
+        seed: int,
+        shape: Callable[[Tensor], Tensor] = lambda gradient: gradient,
+    ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+        """The score of each image, the gradient at the images, and sentences about how it was found.
+
+        Where an image's plain gradient is exactly zero, it gets the redirected ReLU gradient.
+
+        Args:
+            images: (batch, channels, height, width).
+            view: what the network sees of them; it must draw the same each time it is called.
+            seed: for a network that draws random numbers in its forward pass.
+            shape: applied to each masked part's gradient before its mask.
+
+        Returns:
+            score (batch,), gradient like the images, and notes.
+
+        Raises:
+            RuntimeError: if not one image has ever had a gradient.
+            FloatingPointError: if a score or a gradient is NaN or infinite.
+        """
+        self._prepared.refresh()
+        score, gradient = self._pass(images, view, seed, shape)
+        size = gradient.abs().flatten(1).sum(1)
+        if not torch.isfinite(size + score).all():
+            raise FloatingPointError(
+                f"the score is {score.tolist()} and its gradient is not finite: "
+                "the network overflowed, or the learning rate is too high"
+            )
+        if size.all():
+            self._moved = True
+            return score, gradient, ()
+        with Rectifiers(redirected):
+            _, other = self._pass(images, view, seed, shape)
+        gradient = torch.where((size == 0).view(-1, 1, 1, 1), other, gradient)
+        stuck = ~gradient.flatten(1).any(1)
+        if stuck.all() and not self._moved:
+            raise RuntimeError(self._cannot_move(score))
+        self._moved = True
+        if stuck.any():
+            rows = ", ".join(str(i) for i in stuck.nonzero().flatten().tolist())
+            return score, gradient, (f"No gradient reaches image {rows}: it stays as it is.",)
+        return score, gradient, ("The plain gradient is zero here (a ReLU is shut), so the redirected one is used.",)
+
+    def _cannot_move(self, score: Tensor) -> str:
+        what = ", ".join(str(one) for one in self.objectives[:3])
+        return (
+            f"no gradient reaches the picture from {what}: its score is {score[0].item():.4g} and stays so for every "
+            "small change, also with redirected ReLU gradients. Another start or the layer before it may move."
+        )
+
+    @torch.inference_mode(False)
+    @torch.enable_grad()
+    def _pass(
+        self, images: Tensor, view: Callable[[Tensor], Tensor], seed: int, shape: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        images = images.detach().requires_grad_()
+        if self._prepared.draws_chance:
+            with unchanged_chance(self.device):
+                torch.manual_seed(seed)
+                activations = self._prepared(view(images))
+        else:
+            activations = self._prepared(view(images))
+        rows = [_row(activations, i) if len(self.objectives) > 1 else activations for i in range(len(self.objectives))]
+        total, gradient = torch.zeros(len(images), device=self.device, dtype=self.dtype), torch.zeros_like(images)
+        for k, (mask, parts) in enumerate(self._passes):
+            scores = torch.cat([part.score(row) if part else total[:1] for part, row in zip(parts, rows, strict=True)])
+            total = total + scores.detach()
+            if not scores.requires_grad:
+                continue
+            (found,) = torch.autograd.grad(
+                scores.sum(), images, retain_graph=k + 1 < len(self._passes), materialize_grads=True
+            )
+            found = shape(found)
+            gradient = gradient + (found if mask is None else found * _resized(mask, images.shape[2:]))
+        return total, gradient
+
+
+def check_objective(network: Network | nn.Module, objective: Objectives, images: Tensor) -> None:
+    """Raises what `ascend` and `dream` would raise for this objective on these images, and starts nothing."""
+    network = as_network(network)
+    Climb(network, objective, checked_images(images).to(network.device, network.dtype))
+
+
+def _one_for_each(objective: Objectives, batch: int) -> tuple[Objective, ...]:
+    objectives = (objective,) if isinstance(objective, Objective) else tuple(objective)
+    for one in objectives:
+        if not isinstance(one, Objective):
+            raise TypeError(f"an objective is made by channel, unit, logit, activity or custom, not {one!r}")
+    if not isinstance(objective, Objective) and len(objectives) != batch:
+        raise ValueError(f"{len(objectives)} objectives for {batch} images: give one, or one for each image")
+    return objectives
+
+
+def _passes(
+    objectives: Sequence[Objective], device: torch.device, dtype: torch.dtype
+) -> list[tuple[Tensor | None, list[Objective | None]]]:
+    """The objectives' terms in groups that share one backward pass: (mask (rows, 1, h, w) or None, one part a row).
+
+    Terms with the same mask need one pass; a row with fewer masks than another sits the last ones out.
+    """
+    rows = []
+    for one in objectives:
+        groups: dict[int | None, list[Any]] = {}
+        for term in one.terms:
+            groups.setdefault(None if term.mask is None else id(term.mask), []).append(term)
+        rows.append(list(groups.values()))
+    passes = []
+    for k in range(max(len(groups) for groups in rows)):
+        parts = [Objective(tuple(groups[k])) if k < len(groups) else None for groups in rows]
+        masks = [part.terms[0].mask if part else None for part in parts]
+        shape = next((mask.shape for mask in masks if mask is not None), None)
+        mask = None
+        if shape is not None:
+            ones = torch.ones(shape)
+            mask = torch.stack([ones if m is None else m.cpu() for m in masks])[:, None].to(device, dtype)
+        passes.append((mask, parts))
+    return passes
+
+
+def _probe(prepared: Prepared, objectives: Sequence[Objective], images: Tensor) -> None:
+    """Scores one image, so that a channel out of range or a layer without gradient is an error before any work."""
+    image = images[:1].detach().requires_grad_()
+    with torch.inference_mode(False), torch.enable_grad(), unchanged_chance(prepared.network.device):
+        activations = prepared(image)
+    for name, activation in activations.items():
+        if not activation.requires_grad:
+            raise RuntimeError(
+                f"no gradient flows back from layer {name!r}: the network detaches it, "
+                "or an operation before it cannot be differentiated"
+            )
+    for one in objectives:
+        with torch.no_grad():
+            score = one.score(activations)
+        if score.shape != (1,):
+            raise ValueError(f"{one} must give one score for each image, not shape {tuple(score.shape)}")
+
+
+def _row(activations: Mapping[str, Tensor], index: int) -> dict[str, Tensor]:
+    return {name: activation[index : index + 1] for name, activation in activations.items()}
+
+
+def _resized(mask: Tensor, size: Sequence[int]) -> Tensor:
+    if tuple(mask.shape[2:]) == tuple(size):
+        return mask
+    return F.interpolate(mask, size=tuple(size), mode="bilinear", align_corners=False, antialias=True)
+
+
+def framed(images: Tensor, start: Tensor, movable: Tensor | None) -> Tensor:
+    """The images where they may change, the start where they may not."""
+    return images if movable is None else torch.where(movable, images, start)

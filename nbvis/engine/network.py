@@ -1,0 +1,212 @@
+"""A network: a module with the way pictures enter it and the names of what comes out."""
+
+import copy
+import difflib
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Network:
+    """A module together with its preprocessing, its labels and the device it runs on.
+
+    The module itself is only ever read: every run works on a private twin, which is in eval mode and on `device`.
+
+    Args:
+        module: any `nn.Module`.
+        preprocess: function from images in [0, 1], (batch, channels, height, width), to what the module expects;
+            None if it takes them as they are.
+        labels: the name of each class, in the order of the module's output.
+        input_size: (height, width) in pixels at which the module was trained, if known.
+        device: "auto" (cuda, else mps, else cpu) or anything `torch.device` takes.
+
+    Raises:
+        TypeError: if `module` is not an `nn.Module`.
+
+    Example:
+        >>> network = Network(nn.Conv2d(3, 4, 3), preprocess=lambda images: images - 0.5, device="cpu")
+        >>> network(torch.full((1, 3, 8, 8), 0.5)).shape
+        torch.Size([1, 4, 6, 6])
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        preprocess: Callable[[Tensor], Tensor] | None = None,
+        labels: Sequence[str] | None = None,
+        input_size: tuple[int, int] | None = None,
+        device: str | torch.device = "auto",
+    ):
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"a network wraps an nn.Module, not {type(module).__name__}: {module!r}")
+        self.module = module
+        self.preprocess = preprocess
+        self.labels = None if labels is None else list(labels)
+        self.input_size = None if input_size is None else (int(input_size[0]), int(input_size[1]))
+        self.device = _best_device() if device == "auto" else torch.device(device)
+        self.name = type(eager(module)).__name__
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """The module's output for images in [0, 1], in eval mode; gradients reach the images, never the weights."""
+        return self.twin()(self.enter(images))
+
+    def __repr__(self) -> str:
+        """One line: name, number of classes and input size, as far as they are known."""
+        parts = [self.name]
+        if self.labels:
+            parts.append(f"{len(self.labels)} classes")
+        if self.input_size:
+            parts.append(f"{self.input_size[0]} × {self.input_size[1]}")
+        return f"Network({', '.join(parts)})"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating type of the weights; torch's default for a module without any."""
+        tensors = (t for m in self.module.modules() for t in _tensors(m))
+        return next((t.dtype for t in tensors if t.is_floating_point()), torch.get_default_dtype())
+
+    def enter(self, images: Tensor) -> Tensor:
+        """Images in [0, 1] as the module takes them: its device, its dtype, its own preprocessing."""
+        images = images.to(self.device, self.dtype)
+        return images if self.preprocess is None else self.preprocess(images)
+
+    def twin(self) -> nn.Module:
+        """A private copy in eval mode, frozen, on `device`; it shares the storage of weights already there."""
+        return _twin(self.module).to(self.device)
+
+    @classmethod
+    def torchvision(cls, name: str, weights: str | None = "DEFAULT", device: str | torch.device = "auto") -> "Network":
+        """A torchvision model with its weights, normalisation and categories.
+
+        The weights' own mean and spread become `preprocess` and their crop size `input_size`. Their resizing and
+        cropping stays out of it, because a picture that is optimised keeps its pixels.
+
+        Args:
+            name: as in `torchvision.models.list_models()`, such as "resnet50".
+            weights: name of the weights, such as "IMAGENET1K_V2"; "DEFAULT" for the best; None for random ones.
+            device: as for `Network`.
+
+        Raises:
+            ValueError: if there is no such model or no such weights; the message names those there are.
+
+        Example:
+            >>> Network.torchvision("squeezenet1_1", weights=None, device="cpu")
+            Network(squeezenet1_1)
+        """
+        from torchvision import models
+
+        if name not in models.list_models():
+            raise ValueError(f"torchvision has no model {name!r}{near(name, models.list_models())}")
+        chosen = None
+        if weights is not None:
+            available = models.get_model_weights(name)
+            if weights not in available.__members__:
+                raise ValueError(f"{name} has no weights {weights!r}{near(weights, list(available.__members__))}")
+            chosen = available[weights]
+        # Aux heads and random initialisation of weights that are overwritten anyway would consume the caller's RNG.
+        with torch.random.fork_rng(devices=[]):
+            module = models.get_model(name, weights=chosen).eval()
+        network = cls(module, device=device)
+        network.name = name
+        if chosen is not None:
+            preset = chosen.transforms()
+            network.preprocess = _normalize(preset.mean, preset.std)
+            network.labels = list(chosen.meta["categories"])
+            network.input_size = (preset.crop_size[0], preset.crop_size[0])
+        return network
+
+
+def as_network(network: Network | nn.Module) -> Network:
+    """The network itself, or a bare module as one: no preprocessing, no labels, the module's own device."""
+    if isinstance(network, Network):
+        return network
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"expected a Network or an nn.Module, got {type(network).__name__}: {network!r}")
+    tensors = (t for m in network.modules() for t in _tensors(m))
+    return Network(network, device=next((t.device for t in tensors), torch.device("cpu")))
+
+
+def eager(module: nn.Module) -> nn.Module:
+    """The module as written: what `torch.compile` wrapped, if it was compiled, since hooks do not run inside."""
+    return getattr(module, "_orig_mod", module)
+
+
+def named(module: nn.Module) -> dict[str, nn.Module]:
+    """Every sub-module by its name as in `named_modules()`, without the marks that `torch.compile` leaves."""
+    modules = module.named_modules(remove_duplicate=False)
+    return {name.replace("_orig_mod.", "").removesuffix("_orig_mod").removesuffix("."): m for name, m in modules}
+
+
+def near(given: object, names: Sequence[str], most: int = 12) -> str:
+    """The end of an error: the names closest to what was given, or those there are."""
+    close = difflib.get_close_matches(str(given), names, n=3, cutoff=0.6)
+    if close:
+        return "; did you mean " + " or ".join(repr(name) for name in close) + "?"
+    shown = ", ".join(repr(name) for name in names[:most])
+    return f"; there are {shown}" + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def fingerprint(modules: Sequence[nn.Module]) -> tuple[tuple[int, int], ...]:
+    """Changes whenever a weight or buffer is replaced or written in place."""
+    return tuple((t.data_ptr(), 0 if t.is_inference() else t._version) for m in modules for t in _tensors(m))
+
+
+def _tensors(module: nn.Module) -> list[Tensor]:
+    return [t for t in (*module._parameters.values(), *module._buffers.values()) if t is not None]
+
+
+def _best_device() -> torch.device:
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _normalize(mean: Sequence[float], std: Sequence[float]) -> Callable[[Tensor], Tensor]:
+    def normalize(images: Tensor) -> Tensor:
+        centre = images.new_tensor(mean).view(-1, 1, 1)
+        return (images - centre) / images.new_tensor(std).view(-1, 1, 1)
+
+    return normalize
+
+
+def _twin(module: nn.Module) -> nn.Module:
+    """A structural copy that shares the weights' storage, frozen and in eval mode; buffers are copied.
+
+    Children come first, so that what one module holds and cannot be copied (a lock, an open file) is shared without
+    the rest of the network being shared too.
+    """
+    memo: dict[int, object] = {}
+    for part in reversed(list(module.modules())):
+        for parameter in part._parameters.values():
+            if parameter is not None:
+                memo[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=False)
+        for value in vars(part).values():
+            if isinstance(value, Tensor) and id(value) not in memo:
+                memo[id(value)] = value.detach()
+    for part in reversed(list(module.modules())):
+        if id(part) not in memo:
+            memo[id(part)] = _twin_of_one(part, memo)
+    twin = memo[id(module)]
+    assert isinstance(twin, nn.Module)
+    return twin
+
+
+def _twin_of_one(part: nn.Module, memo: dict[int, object]) -> nn.Module:
+    if eager(part) is not part:
+        original = memo[id(eager(part))]
+        assert isinstance(original, nn.Module)
+        return original
+    if isinstance(part, torch.jit.ScriptModule):
+        return copy.deepcopy(part).eval().requires_grad_(False)
+    twin = type(part).__new__(type(part))
+    memo[id(part)] = twin
+    for key, value in vars(part).items():
+        try:
+            twin.__dict__[key] = copy.deepcopy(value, memo)
+        except Exception:
+            twin.__dict__[key] = value
+    twin.__dict__["training"] = False
+    twin.__dict__["_compiled_call_impl"] = None
+    return twin

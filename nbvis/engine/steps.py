@@ -1,0 +1,112 @@
+"""Steps: the record that each update yields, the settings that may change between two, and driving them to the end."""
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from .network import near
+from .objectives import Objectives
+
+Changes = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One update, as a record that stays true when the run has gone on.
+
+    Attributes:
+        index: from 0, over the whole run.
+        total: number of steps in the whole run, as planned now.
+        score: of each image, (batch,), as the network saw it before the update.
+        notes: sentences that a user should read.
+        octave: the octave it belongs to, from 1.
+        octaves: how many there are.
+    """
+
+    index: int
+    total: int
+    score: Tensor
+    make_image: Callable[[], Tensor] = field(repr=False, compare=False)
+    notes: tuple[str, ...] = ()
+    octave: int = 1
+    octaves: int = 1
+
+    @cached_property
+    def image(self) -> Tensor:
+        """The images after the update, (batch, channels, height, width) in [0, 1]; made when first asked for."""
+        with torch.no_grad():
+            return self.make_image()
+
+
+Steps = Generator[Step, Changes | None, None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What may change between two steps; each function's own settings say what there is."""
+
+    objective: Objectives
+    lr: float
+
+    def __post_init__(self):
+        """Refuses what cannot be meant."""
+        if not 0 <= self.lr < float("inf"):
+            raise ValueError(f"lr is a number from 0 up, not {self.lr!r}")
+
+    def changed(self, changes: Changes | None) -> Self:
+        """The settings with some of them replaced.
+
+        Raises:
+            ValueError: if one of them is unknown or has an impossible value.
+        """
+        if not changes:
+            return self
+        names = [f.name for f in fields(self)]
+        for name in changes:
+            if name not in names:
+                raise ValueError(f"{name!r} does not change during a run{near(name, names)}")
+        return replace(self, **changes)
+
+
+def last(steps: Iterable[Step], progress: bool = False) -> Step:
+    """Runs to the end and gives the last step.
+
+    Args:
+        steps: what `ascend` or `dream` returned.
+        progress: whether to show a progress bar with the score.
+
+    Raises:
+        ValueError: if there is no step at all.
+
+    Example:
+        >>> net = nn.Conv2d(1, 2, 3)
+        >>> last(ascend(net, channel("", 0), Pixels(torch.rand(1, 1, 8, 8)), steps=4)).index
+        3
+    """
+    from tqdm.auto import tqdm
+
+    step = None
+    with tqdm(unit="step", disable=not progress) as bar:
+        for step in steps:
+            if progress:
+                bar.total = step.total
+                bar.set_postfix(score=f"{step.score.mean().item():.4g}", refresh=False)
+            bar.update()
+    if step is None:
+        raise ValueError("there is no last step: the run had no steps")
+    return step
+
+
+def whole(value: Any, what: str, least: int = 0) -> int:
+    """The value, if it is a whole number from `least` up.
+
+    Raises:
+        ValueError: otherwise; the message says what it is for.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
+        raise ValueError(f"{what} is a whole number from {least} up, not {value!r}")
+    return value.__index__()
