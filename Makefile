@@ -1,0 +1,76 @@
+# `make demo` and `make test` need python3 >= 3.11 with venv and pip; all they install goes into .venv, but for Chromium.
+PYTHON ?= python3
+BIN := .venv/bin
+PARTS := environment ruff pyright python javascript browser notebooks
+heading = @printf '\n== %s: %s\n' "$@" $(1)
+
+.PHONY: demo test bench clean chromium $(PARTS)
+.NOTPARALLEL:
+
+# The files .venv/demo, .venv/test and .venv/bench mark what is installed; a change of pyproject.toml outdates them.
+demo: .venv/demo
+	$(BIN)/nbvis demo $(ARGS)
+
+test: $(PARTS)
+	@printf '\n%s: all passed\n' "$(PARTS)"
+
+environment: .venv/test chromium
+	$(call heading,"what the tests run with")
+	@$(BIN)/pip freeze --exclude-editable | grep -E "^(anywidget|ipykernel|jupyterlab|numpy|playwright|torch|torchvision)=="
+	@printf '%s, node %s\n' "$$($(BIN)/python --version)" "$$($(BIN)/node --version)"
+
+# Debian's own where we may install it, else Playwright's.
+chromium: .venv/test
+	@command -v chromium || if [ "$$(id -u)" = 0 ] && grep -qx ID=debian /etc/os-release; \
+	then apt-get update -q && apt-get install -qy chromium; else $(BIN)/playwright install chromium; fi
+
+ruff:
+	$(call heading,"style and formatting of the Python code")
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+pyright:
+	$(call heading,"types of the Python code")
+	$(BIN)/pyright
+
+python:
+	$(call heading,"engine sessions widgets and packaging with their doctests")
+	$(BIN)/python -m pytest --ignore=tests/browser
+
+javascript:
+	$(call heading,"tests of js/ by node and its types by tsc")
+	@ls tests/js/*.test.js >/dev/null  # node calls it a success to find none
+	$(BIN)/node --test tests/js/*.test.js
+	$(BIN)/node .venv/typescript/node_modules/typescript/bin/tsc -p tests/js
+
+browser:
+	$(call heading,"JupyterLab in a real Chromium")
+	$(BIN)/python -m pytest tests/browser
+
+notebooks:
+	$(call heading,"every notebook gives its stored output again")
+	$(BIN)/python -m pytest --nbval --timeout 900 notebooks
+
+bench: .venv/bench
+	$(BIN)/python tests/bench/ascent.py
+
+.venv/demo: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -e ".[demo]"
+	@touch $@
+
+.venv/test: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -e ".[demo,test]"
+	$(BIN)/npm install --prefix .venv/typescript --no-audit --no-fund typescript@7
+	@touch .venv/demo $@
+
+# The peers' own requirements ask for a torch of 2020, so they come without them.
+.venv/bench: .venv/demo
+	$(BIN)/pip install -e ".[demo,bench]"
+	$(BIN)/pip install --no-deps torch-lucent==0.1.8 torch-dreams==4.0.0 kornia==0.4.1
+	@touch $@
+
+clean:
+	rm -rf .venv artefacts build dist .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
