@@ -1,0 +1,110 @@
+"""When the next frame may go out: one in flight, and at a rate that the run hardly notices."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+SHARE = 0.1
+"""The part of the run's time that being watched may take."""
+FASTEST, FIRST, SLOWEST = 1 / 30, 1 / 10, 1.0
+"""Seconds between two frames: at least, to begin with, and at most."""
+PATIENCE, SILENCE = 2.0, 60.0
+"""Seconds without an answer after which a view is no longer waited for, and after which it counts as gone."""
+
+
+@dataclass
+class _View:
+    drawn: int
+    waiting_since: float
+
+
+class Gate:
+    """Knows the views, which of them have drawn the newest frame, and what a frame costs the run.
+
+    A frame costs what the worker spends on making it, and what the steps during its delivery take longer than the
+    quiet ones: the browser often draws on the cores that the run computes on.
+
+    Args:
+        clock: function that gives the time in seconds.
+
+    Attributes:
+        number: of the newest frame, from 1.
+        interval: seconds between two frames.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter):
+        self.number, self.interval = 0, FIRST
+        self._clock = clock
+        self._views: dict[str, _View] = {}
+        self._sent_at = float("-inf")
+        self._cost, self._extra = FIRST * SHARE, 0.0
+        self._quiet: float | None = None
+
+    @property
+    def watched(self) -> bool:
+        """Whether there is a view."""
+        return bool(self._views)
+
+    def join(self, view: str) -> None:
+        """A view appeared."""
+        self._views[view] = _View(self.number, self._clock())
+
+    def leave(self, view: str) -> bool:
+        """A view is gone; True if it was the last."""
+        return self._views.pop(view, None) is not None and not self._views
+
+    def leave_silent(self) -> bool:
+        """Whoever has not answered for long is gone; True if nobody is left."""
+        silent = [name for name, view in self._views.items() if self._waits(view, SILENCE)]
+        return any([self.leave(name) for name in silent])
+
+    def acknowledge(self, view: str, number: int) -> None:
+        """A view has drawn a frame."""
+        self._views[view] = _View(number, self._clock())
+
+    def in_flight(self) -> bool:
+        """Whether a view that still answers has not yet drawn the newest frame."""
+        return any(view.drawn < self.number and not self._waits(view, PATIENCE) for view in self._views.values())
+
+    def opens(self, urgent: bool = False) -> bool:
+        """Whether a frame may go out now.
+
+        Args:
+            urgent: the frame would be the first to show what somebody just changed, so it only waits for the frame in
+                flight.
+        """
+        if not self._views or self.in_flight():
+            return False
+        nobody_answers = all(self._waits(view, PATIENCE) for view in self._views.values())
+        interval = PATIENCE if nobody_answers else FASTEST if urgent else self.interval
+        return self._clock() - self._sent_at >= interval
+
+    def sent(self) -> int:
+        """A frame goes out; its number."""
+        now = self._clock()
+        for view in self._views.values():
+            if view.drawn == self.number:
+                view.waiting_since = now
+        self.number, self._sent_at = self.number + 1, now
+        return self.number
+
+    def stepped(self, seconds: float, during_delivery: bool) -> None:
+        """A step of the run took so long; `during_delivery` says whether a frame was in flight when it began."""
+        if not during_delivery:
+            self._quiet = seconds if self._quiet is None else self._quiet + 0.2 * (seconds - self._quiet)
+        elif self._quiet is not None:
+            self._extra += seconds - self._quiet
+
+    def charge(self, seconds: float) -> None:
+        """The worker spent so long on the frame that just went out; the rate follows from what frames cost."""
+        cost = max(0.0, seconds + self._extra)
+        self._cost += 0.3 * (cost - self._cost)
+        self._extra = 0.0
+        self.interval = min(max(self._cost / SHARE, FASTEST), SLOWEST)
+
+    def forget_speed(self) -> None:
+        """What a quiet step takes is no longer known, because the steps are of another size now."""
+        self._quiet, self._extra = None, 0.0
+
+    def _waits(self, view: _View, longer_than: float) -> bool:
+        return view.drawn < self.number and self._clock() - view.waiting_since > longer_than

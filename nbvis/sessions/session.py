@@ -1,0 +1,291 @@
+"""A run on a worker thread: what it is asked to do next, where it stands, and the newest frame of it."""
+
+import atexit
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from nbvis.engine import Step, Steps
+
+from .frames import Frame, encoded, picture
+from .gate import Gate
+from .progress import Progress
+
+_OPEN: "weakref.WeakSet[Session]" = weakref.WeakSet()
+
+
+class Session:
+    """One run that can be played, paused, stepped, stopped and changed while it goes.
+
+    The worker thread lives from play to rest and holds the session only while it takes a step, so that a session that
+    nobody holds any more ends by itself. Whatever is asked takes effect between two steps.
+
+    Args:
+        start: function from the options to the run, a generator of steps that takes changed options by `send`. It is
+            called on the worker thread.
+        options: everything the run needs; `options["images"]` is the picture it starts from.
+        live: names of the options that a run takes while it goes; any other starts it afresh at the next step.
+        listener: bound method that gets each `Frame`, held weakly; called on the worker's and on the callers' threads.
+        background: whether the run goes on when the last view leaves; otherwise it pauses.
+        gate: decides when a frame goes out.
+        clock: function that gives the time in seconds.
+
+    Attributes:
+        state: "ready", "running", "paused", "stopped", "finished" or "error".
+        error: why it is "error", otherwise empty.
+        rev: how many changes were asked for; each frame carries the number that it reflects.
+        origin: the options the run began with.
+        changes: (index, changed options) of what changed while it went: `index` is the first step it applied to.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[dict[str, Any]], Steps],
+        options: Mapping[str, Any],
+        *,
+        live: frozenset[str],
+        listener: Callable[[Frame], None],
+        background: bool = False,
+        gate: Gate | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ):
+        self.state, self.error, self.background, self.rev = "ready", "", background, 0
+        self.origin: dict[str, Any] = dict(options)
+        self.changes: list[tuple[int, dict[str, Any]]] = []
+        self._options, self._start, self._live = dict(options), start, live
+        self._listener = weakref.WeakMethod(listener)
+        self._gate, self._clock = gate or Gate(), clock
+        self._lock = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._run: Steps | None = None
+        self._inbox: dict[str, Any] = {}
+        self._allowance: int | None = 0
+        self._afresh = self._ending = self._closed = False
+        self._progress = Progress()
+        self._shown_rev = self._reflected = 0
+        _OPEN.add(self)
+
+    def play(self) -> None:
+        """Goes on, or begins; a run that has ended begins again."""
+        self._go(None)
+
+    def step(self) -> None:
+        """Takes one step and rests."""
+        self._go(1)
+
+    def restart(self) -> None:
+        """Begins again and goes on."""
+        self._go(None, afresh=True)
+
+    def pause(self) -> None:
+        """Rests after the step that is being taken."""
+        with self._lock:
+            self._allowance = 0
+
+    def stop(self) -> None:
+        """Ends the run after the step that is being taken; the picture stays."""
+        with self._lock:
+            self._allowance, self._ending = 0, True
+            paused = self._thread is None and self._run is not None
+            if paused:
+                self._end_run()
+                self.state = "stopped"
+        if paused:
+            self._deliver(True)
+
+    def change(self, **options: Any) -> int:
+        """Puts changed options in the inbox and returns the number of the change."""
+        with self._lock:
+            self.rev += 1
+            self._inbox.update(options)
+            untouched = self._thread is None and self.last is None
+            if self._run is None and self._thread is None:
+                self._take_inbox()
+        if untouched and "images" in options:
+            self._deliver(True)
+        return self.rev
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Blocks until the run rests; False if it still goes after `timeout` seconds."""
+        with self._lock:
+            return self._lock.wait_for(lambda: self._thread is None, timeout)
+
+    def close(self) -> None:
+        """Ends the run and its thread for good."""
+        self._closed = True
+        self.stop()
+        if (thread := self._thread) not in (None, threading.current_thread()):
+            thread.join()
+
+    @property
+    def last(self) -> Step | None:
+        """The newest step, None before the first."""
+        return self._progress.last
+
+    @property
+    def history(self) -> list[tuple[int, int, float]]:
+        """The index, octave and score of each step of the run."""
+        return self._progress.history
+
+    @property
+    def image(self) -> Tensor:
+        """The newest image at full precision; before the first step, the one it starts from."""
+        return self._options["images"] if self.last is None else self.last.image
+
+    def joined(self, view: str) -> None:
+        """A view appeared: it gets the picture at once if the run rests, otherwise with the next step."""
+        with self._lock:
+            self._gate.join(view)
+            self._shown_rev = -1
+            resting = self._thread is None
+        if resting:
+            self._deliver(True)
+        else:
+            self._tell(Frame(self._header(""), b""))
+
+    def left(self, view: str) -> None:
+        """A view is gone; without any, the run pauses unless it is to go on in the background."""
+        with self._lock:
+            if self._gate.leave(view) and not self.background:
+                self._allowance = 0
+
+    def acknowledge(self, view: str, frame: int) -> None:
+        """A view has drawn a frame."""
+        with self._lock:
+            self._gate.acknowledge(view, frame)
+
+    def _go(self, allowance: int | None, afresh: bool = False) -> None:
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("this session is closed: make a new widget")
+            self._allowance, self._ending = allowance, False
+            self._afresh |= afresh
+            self.state, self.error = "running", ""
+            if self._thread is None:
+                self._thread = threading.Thread(target=_work, args=(weakref.ref(self),), name="nbvis", daemon=True)
+                self._thread.start()
+        self._tell(Frame(self._header(""), b""))
+
+    def _turn(self) -> bool:
+        """One step of the run, or rest; False if there is nothing more to do."""
+        with self._lock:
+            if self._gate.leave_silent() and not self.background:
+                self._allowance = 0
+            resting = self._allowance == 0
+            if not resting:
+                self._allowance = None if self._allowance is None else self._allowance - 1
+                changes, rev = self._take_inbox(), self.rev
+                afresh = self._afresh or self._run is None or not changes.keys() <= self._live
+                self._afresh, during_delivery = False, self._gate.in_flight()
+        if resting:
+            return self._rest("stopped" if self._ending else "paused")
+        began = self._clock()
+        try:
+            step = self._begin() if afresh else self._continue(changes)
+            self._record(step, rev, afresh, self._clock() - began, during_delivery)
+            if self._opens():
+                self._deliver(False)
+        except StopIteration:
+            return self._rest("finished")
+        except Exception as error:
+            where = "" if afresh or self.last is None else f"Step {self.last.index + 2}: "
+            return self._rest("error", where + described(error))
+        return True
+
+    def _take_inbox(self) -> dict[str, Any]:
+        changes, self._inbox = self._inbox, {}
+        self._options.update(changes)
+        return changes
+
+    def _begin(self) -> Step:
+        self._end_run()
+        self.origin = dict(self._options)
+        self._run = self._start(dict(self._options))
+        return next(self._run)
+
+    def _continue(self, changes: dict[str, Any]) -> Step:
+        assert self._run is not None and self.last is not None
+        if changes:
+            self.changes.append((self.last.index + 1, changes))
+        return self._run.send(changes or None)
+
+    def _record(self, step: Step, rev: int, afresh: bool, seconds: float, during_delivery: bool) -> None:
+        with self._lock:
+            if self._progress.record(step, seconds, afresh):
+                self._gate.stepped(seconds, during_delivery)
+            else:
+                self._gate.forget_speed()
+            if afresh:
+                self.changes = []
+            self._reflected = rev
+
+    def _opens(self) -> bool:
+        with self._lock:
+            return self._gate.opens(urgent=self._reflected != self._shown_rev)
+
+    def _rest(self, state: str, error: str = "") -> bool:
+        """Shows the picture that stays; True if somebody asked for more meanwhile."""
+        with self._lock:
+            self.state, self.error, self._allowance = state, error, 0
+            if state != "paused":
+                self._end_run()
+        try:
+            self._deliver(True)
+        except Exception as failure:
+            self.state, self.error = "error", described(failure)
+        with self._lock:
+            if self._allowance != 0:
+                return True
+            self._thread, self._ending = None, False
+            self._lock.notify_all()
+            return False
+
+    def _end_run(self) -> None:
+        if self._run is not None:
+            self._run.close()
+            self._run = None
+
+    def _deliver(self, lossless: bool) -> None:
+        """Makes a frame of the newest image and hands it over."""
+        began = self._clock()
+        data = encoded(picture(self.image), lossless)
+        with self._lock:
+            self._gate.sent()
+            self._shown_rev = self._reflected
+        self._tell(Frame(self._header("png" if lossless else "jpeg"), data))
+        with self._lock:
+            self._gate.charge(self._clock() - began)
+
+    def _tell(self, frame: Frame) -> None:
+        listener = self._listener()
+        if listener is not None:
+            listener(frame)
+
+    def _header(self, format: str) -> dict[str, Any]:
+        with self._lock:
+            start = {"type": "frame", "frame": self._gate.number, "rev": self._reflected, "format": format}
+            return start | {"state": self.state} | self._progress.fields(self._options)
+
+
+@atexit.register
+def _close_all() -> None:
+    """Ends every run while torch still works: one cut off by the end of the process would abort it."""
+    for session in list(_OPEN):
+        session.close()
+
+
+def described(error: BaseException) -> str:
+    """An exception as a sentence for the panel."""
+    expected = isinstance(error, ValueError | RuntimeError | FloatingPointError)
+    text = str(error) if expected else f"{type(error).__name__}: {error}"
+    return text or type(error).__name__
+
+
+def _work(reference: "weakref.ref[Session]") -> None:
+    while (session := reference()) is not None and session._turn():
+        # Between two steps the thread holds nothing, so that a forgotten session can be collected.
+        del session

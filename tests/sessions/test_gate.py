@@ -1,0 +1,155 @@
+import pytest
+
+from nbvis.sessions import Gate
+from nbvis.sessions.gate import FASTEST, FIRST, PATIENCE, SILENCE, SLOWEST
+
+
+class Clock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+    def passes(self, seconds):
+        self.now += seconds
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def gate(clock):
+    gate = Gate(clock)
+    gate.join("a")
+    return gate
+
+
+def deliver(gate, clock, making=0.0, view="a"):
+    """Sends a frame, which is drawn at once."""
+    clock.passes(max(0.0, SLOWEST))
+    assert gate.opens()
+    gate.acknowledge(view, gate.sent())
+    gate.charge(making)
+
+
+def test_nothing_goes_out_without_a_view(clock):
+    gate = Gate(clock)
+    assert not gate.watched and not gate.opens() and not gate.opens(urgent=True)
+
+
+def test_one_frame_in_flight(gate, clock):
+    assert gate.opens()
+    number = gate.sent()
+    clock.passes(1.0)
+    assert gate.in_flight() and not gate.opens() and not gate.opens(urgent=True)
+    gate.acknowledge("a", number)
+    assert not gate.in_flight() and gate.opens()
+
+
+def test_ten_frames_a_second_to_begin_with(gate, clock):
+    gate.acknowledge("a", gate.sent())
+    clock.passes(0.9 * FIRST)
+    assert not gate.opens()
+    clock.passes(0.2 * FIRST)
+    assert gate.opens()
+
+
+def test_a_change_is_shown_without_waiting_for_its_turn(gate, clock):
+    gate.acknowledge("a", gate.sent())
+    clock.passes(1.1 * FASTEST)
+    assert not gate.opens() and gate.opens(urgent=True)
+
+
+def test_cheap_frames_come_thirty_times_a_second_at_most(gate, clock):
+    for _ in range(40):
+        deliver(gate, clock, making=1e-4)
+    assert gate.interval == FASTEST
+
+
+def test_making_takes_a_tenth_of_the_time(gate, clock):
+    for _ in range(40):
+        deliver(gate, clock, making=0.02)
+    assert gate.interval == pytest.approx(0.2, rel=0.01)
+
+
+def test_slower_steps_during_delivery_are_charged(gate, clock):
+    for _ in range(20):
+        gate.stepped(0.010, during_delivery=False)
+    for _ in range(40):
+        clock.passes(SLOWEST)
+        gate.sent()
+        for _ in range(5):
+            gate.stepped(0.014, during_delivery=True)
+        gate.acknowledge("a", gate.number)
+        gate.charge(0.001)
+    assert gate.interval == pytest.approx((0.001 + 5 * 0.004) / 0.1, rel=0.02)
+
+
+def test_steps_of_another_size_are_not_compared(gate, clock):
+    gate.stepped(0.010, during_delivery=False)
+    gate.forget_speed()
+    gate.stepped(0.100, during_delivery=True)
+    gate.charge(0.0)
+    assert gate.interval <= FIRST
+
+
+def test_never_slower_than_once_a_second(gate, clock):
+    for _ in range(40):
+        deliver(gate, clock, making=5.0)
+    assert gate.interval == SLOWEST
+
+
+def test_both_views_are_waited_for(gate, clock):
+    gate.join("b")
+    number = gate.sent()
+    clock.passes(1.0)
+    gate.acknowledge("a", number)
+    assert not gate.opens()
+    gate.acknowledge("b", number)
+    assert gate.opens()
+
+
+def test_a_view_that_does_not_answer_is_not_waited_for(gate, clock):
+    gate.join("b")
+    number = gate.sent()
+    gate.acknowledge("a", number)
+    clock.passes(1.1 * PATIENCE)
+    assert gate.opens()
+    gate.acknowledge("a", gate.sent())
+    clock.passes(1.1 * FIRST)
+    assert gate.opens()
+
+
+def test_a_frozen_page_gets_a_trickle_not_a_queue(gate, clock):
+    gate.sent()
+    clock.passes(1.1 * PATIENCE)
+    gate.sent()
+    clock.passes(0.9 * PATIENCE)
+    assert not gate.opens()
+    clock.passes(0.2 * PATIENCE)
+    assert gate.opens()
+
+
+def test_who_is_silent_for_long_is_gone(gate, clock):
+    gate.sent()
+    clock.passes(0.9 * SILENCE)
+    assert not gate.leave_silent() and gate.watched
+    clock.passes(0.2 * SILENCE)
+    assert gate.leave_silent() and not gate.watched
+
+
+def test_a_view_is_not_blamed_for_a_rest(gate, clock):
+    gate.acknowledge("a", gate.sent())
+    clock.passes(10 * SILENCE)
+    gate.sent()
+    assert not gate.leave_silent() and gate.in_flight()
+
+
+def test_the_last_view_that_leaves_is_told(gate):
+    gate.join("b")
+    assert not gate.leave("a") and gate.leave("b") and not gate.leave("b")

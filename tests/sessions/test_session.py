@@ -1,0 +1,391 @@
+import gc
+import subprocess
+import sys
+import threading
+import weakref
+from threading import Event
+
+import pytest
+import torch
+
+from nbvis.engine import Step
+from nbvis.sessions import Gate, Session
+
+LIVE = frozenset({"lr", "objective"})
+LONG = 20.0
+
+
+class Watcher:
+    """Listens to a session and keeps what it hears."""
+
+    def __init__(self):
+        self.frames = []
+        self.answers = None
+
+    def hear(self, frame):
+        self.frames.append(frame)
+        if self.answers and frame.data:
+            self.answers.acknowledge("view", frame.header["frame"])
+
+    @property
+    def pictures(self):
+        return [frame for frame in self.frames if frame.data]
+
+
+class Run:
+    """A run of `total` steps whose image is index / 100, one step each time the test allows it."""
+
+    def __init__(self, total=5, free=True, fails_at=None):
+        self.total, self.fails_at = total, fails_at
+        self.turnstile = threading.Semaphore(10**6 if free else 0)
+        self.taken = [Event() for _ in range(100)]
+        self.starts, self.sent, self.closed = [], [], 0
+
+    def start(self, options):
+        self.starts.append(options)
+        if options["lr"] < 0:
+            raise ValueError("lr is a number from 0 up")
+        return self.steps(options)
+
+    def steps(self, options):
+        try:
+            for index in range(self.total):
+                assert self.turnstile.acquire(timeout=LONG)
+                if index == self.fails_at:
+                    raise FloatingPointError("the score is not finite")
+                value = options["lr"]
+                step = Step(
+                    index, self.total, torch.tensor([float(index)]), lambda v=value: torch.full((1, 3, 4, 6), v)
+                )
+                self.taken[index].set()
+                changes = yield step
+                self.sent.append(changes)
+                options |= changes or {}
+        finally:
+            self.closed += 1
+
+    def allow(self, steps=1):
+        self.turnstile.release(steps)
+
+
+@pytest.fixture
+def watcher():
+    return Watcher()
+
+
+@pytest.fixture
+def make(watcher):
+    made = []
+
+    def make(run, **options):
+        session = Session(
+            run.start,
+            {"lr": 0.5, "octaves": 4, "images": torch.zeros(1, 3, 4, 6)},
+            live=LIVE,
+            listener=watcher.hear,
+            **options,
+        )
+        made.append(session)
+        return session
+
+    yield make
+    for session in made:
+        session.close()
+
+
+def alive():
+    return [thread for thread in threading.enumerate() if thread.name == "nbvis"]
+
+
+def test_a_run_plays_to_its_end(make, watcher):
+    session = make(Run(total=5))
+    assert session.state == "ready" and session.last is None
+    session.play()
+    assert session.wait(LONG)
+    assert session.state == "finished" and session.last is not None and session.last.index == 4
+    assert [score for _, _, score in session.history] == [0, 1, 2, 3, 4]
+    assert not alive()
+
+
+def test_the_picture_at_rest_is_lossless_and_comes_before_wait_returns(make, watcher):
+    session = make(Run())
+    session.play()
+    session.wait(LONG)
+    header, data = watcher.frames[-1]
+    assert header["format"] == "png" and data.startswith(b"\x89PNG") and header["state"] == "finished"
+    assert header["step"] == header["total"] == 5 and header["left"] == 0
+    assert header["curve"] == [[index, float(index)] for index in range(5)]
+
+
+def test_play_returns_at_once_and_pause_takes_effect_within_a_step(make):
+    run = Run(total=50, free=False)
+    session = make(run)
+    session.play()
+    assert session.state == "running" and not session.wait(0)
+    run.allow(3)
+    assert run.taken[2].wait(LONG)
+    session.pause()
+    run.allow()
+    assert session.wait(LONG) and session.state == "paused"
+    assert session.last.index in (2, 3)
+    assert not alive()
+
+
+def test_a_paused_run_goes_on_where_it_was(make):
+    run = Run(total=5)
+    session = make(run)
+    session.step()
+    session.wait(LONG)
+    assert session.state == "paused" and session.last.index == 0
+    session.play()
+    session.wait(LONG)
+    assert session.state == "finished" and len(run.starts) == 1 and len(session.history) == 5
+
+
+def test_each_step_is_one(make):
+    session = make(Run(total=9))
+    for expected in range(3):
+        session.step()
+        session.wait(LONG)
+        assert session.last.index == expected
+
+
+def test_stop_ends_the_run_and_keeps_the_picture(make):
+    run = Run(total=50, free=False)
+    session = make(run)
+    session.play()
+    run.allow(2)
+    assert run.taken[1].wait(LONG)
+    session.stop()
+    run.allow()
+    assert session.wait(LONG) and session.state == "stopped"
+    assert run.closed == 1 and torch.equal(session.image, torch.full((1, 3, 4, 6), 0.5))
+    session.step()
+    run.allow()
+    session.wait(LONG)
+    assert len(run.starts) == 2 and session.last.index == 0
+
+
+def test_stop_of_a_paused_run_closes_it(make):
+    run = Run()
+    session = make(run)
+    session.step()
+    session.wait(LONG)
+    session.stop()
+    assert session.state == "stopped" and run.closed == 1
+
+
+def test_restart_begins_again(make):
+    run = Run(total=5)
+    session = make(run)
+    session.step()
+    session.wait(LONG)
+    session.restart()
+    session.wait(LONG)
+    assert len(run.starts) == 2 and session.state == "finished" and len(session.history) == 5
+
+
+def test_live_options_reach_the_run_without_a_restart(make):
+    run = Run(total=9)
+    session = make(run)
+    session.step()
+    session.wait(LONG)
+    assert session.change(lr=0.25) == 1
+    assert session.change(objective="another") == 2
+    session.step()
+    session.wait(LONG)
+    assert run.sent == [{"lr": 0.25, "objective": "another"}] and len(run.starts) == 1
+    assert torch.equal(session.image, torch.full((1, 3, 4, 6), 0.25))
+    assert session.changes == [(1, {"lr": 0.25, "objective": "another"})] and session.origin["lr"] == 0.5
+
+
+def test_a_change_during_a_run_is_taken_between_two_steps(make, watcher):
+    run = Run(total=4, free=False)
+    session = make(run)
+    session.play()
+    run.allow()
+    assert run.taken[0].wait(LONG)
+    session.change(lr=0.125)
+    run.allow(3)
+    session.wait(LONG)
+    assert {"lr": 0.125} in run.sent and watcher.frames[-1].header["rev"] == 1
+
+
+def test_other_options_begin_the_run_again(make):
+    run = Run(total=5)
+    session = make(run)
+    session.step()
+    session.wait(LONG)
+    session.change(octaves=2)
+    session.step()
+    session.wait(LONG)
+    assert len(run.starts) == 2 and run.starts[-1]["octaves"] == 2 and session.origin["octaves"] == 2
+    assert len(session.history) == 1 and session.changes == []
+
+
+def test_a_new_start_picture_is_shown_before_anything_ran(make, watcher):
+    session = make(Run())
+    session.change(images=torch.ones(1, 3, 4, 6))
+    assert watcher.pictures and torch.equal(session.image, torch.ones(1, 3, 4, 6))
+
+
+def test_each_frame_says_which_change_it_reflects(make, watcher):
+    session = make(Run(total=9))
+    for expected in range(3):
+        session.step()
+        session.wait(LONG)
+        assert watcher.frames[-1].header["rev"] == expected
+        session.change(lr=expected / 10)
+
+
+def test_an_error_keeps_the_last_good_picture_and_the_history(make, watcher):
+    session = make(Run(total=5, fails_at=2))
+    session.play()
+    session.wait(LONG)
+    assert session.state == "error" and session.error == "Step 3: the score is not finite"
+    assert session.last.index == 1 and len(session.history) == 2
+    assert watcher.frames[-1].data and watcher.frames[-1].header["state"] == "error"
+
+
+def test_a_start_that_fails_is_an_error_and_the_next_may_succeed(make):
+    session = make(Run(total=2))
+    session.change(lr=-1)
+    session.play()
+    session.wait(LONG)
+    assert session.state == "error" and "from 0 up" in session.error
+    session.change(lr=0.1)
+    session.play()
+    session.wait(LONG)
+    assert session.state == "finished" and session.error == ""
+
+
+def test_nothing_is_encoded_while_nobody_looks(make, watcher):
+    session = make(Run(total=30))
+    session.play()
+    session.wait(LONG)
+    assert [frame.header["format"] for frame in watcher.pictures] == ["png"]
+
+
+def test_a_view_that_joins_gets_the_picture(make, watcher):
+    session = make(Run())
+    session.joined("view")
+    assert watcher.frames[-1].header["format"] == "png" and watcher.frames[-1].header["state"] == "ready"
+
+
+def test_no_second_frame_before_the_first_is_drawn(make, watcher):
+    run = Run(total=30)
+    session = make(run)
+    session.joined("view")
+    before = len(watcher.pictures)
+    session.play()
+    session.wait(LONG)
+    assert [frame.header["format"] for frame in watcher.pictures[before:]] == ["png"]
+
+
+class Ticks:
+    """A clock that moves by a fixed time whenever somebody looks."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        self.now += 0.02
+        return self.now
+
+
+def test_drawn_frames_are_followed_by_the_newest(make, watcher):
+    clock = Ticks()
+    session = make(Run(total=60), gate=Gate(clock), clock=clock)
+    watcher.answers = session
+    session.joined("view")
+    session.play()
+    session.wait(LONG)
+    shown = [frame.header["step"] for frame in watcher.pictures]
+    assert 3 < len(shown) < 40 and shown == sorted(shown) and shown[-1] == 60
+    assert "jpeg" in {frame.header["format"] for frame in watcher.pictures}
+
+
+@pytest.mark.parametrize(("background", "state"), [(False, "paused"), (True, "finished")])
+def test_without_a_view_it_pauses_or_goes_on_as_asked(make, background, state):
+    run = Run(total=5, free=False)
+    session = make(run, background=background)
+    session.joined("view")
+    session.play()
+    run.allow()
+    assert run.taken[0].wait(LONG)
+    session.left("view")
+    run.allow(9)
+    assert session.wait(LONG) and session.state == state
+
+
+def test_a_run_that_was_never_shown_goes_on(make):
+    session = make(Run())
+    session.left("nobody")
+    session.play()
+    session.wait(LONG)
+    assert session.state == "finished"
+
+
+def test_close_joins_the_thread(make):
+    run = Run(total=90)
+    session = make(run)
+    session.play()
+    session.close()
+    assert not alive() and run.closed == len(run.starts)
+    with pytest.raises(RuntimeError, match="closed"):
+        session.play()
+
+
+def test_a_forgotten_session_leaves_no_worker():
+    run, watcher = Run(total=90, free=False), Watcher()
+    session = Session(run.start, {"lr": 0.5, "images": torch.zeros(1, 3, 4, 6)}, live=LIVE, listener=watcher.hear)
+    session.play()
+    run.allow()
+    assert run.taken[0].wait(LONG)
+    (worker,), gone = alive(), weakref.ref(session)
+    del session
+    run.allow(99)
+    worker.join(LONG)
+    gc.collect()
+    assert gone() is None and not alive() and run.closed == 1
+
+
+def test_the_listener_is_not_kept_alive(make):
+    run, watcher = Run(), Watcher()
+    session = Session(run.start, {"lr": 0.5, "images": torch.zeros(1, 3, 4, 6)}, live=LIVE, listener=watcher.hear)
+    gone = weakref.ref(watcher)
+    del watcher
+    assert gone() is None
+    session.play()
+    assert session.wait(LONG) and session.state == "finished"
+
+
+def test_a_listener_that_fails_is_an_error_not_a_lost_thread(make):
+    class Deaf:
+        def hear(self, frame):
+            if frame.data:
+                raise OSError("the line is dead")
+
+    run, deaf = Run(), Deaf()
+    session = Session(run.start, {"lr": 0.5, "images": torch.zeros(1, 3, 4, 6)}, live=LIVE, listener=deaf.hear)
+    session.play()
+    assert session.wait(LONG) and "OSError: the line is dead" in session.error and not alive()
+
+
+@pytest.mark.parametrize("ending", ["session.step(); session.wait()", "session.play()"])
+def test_a_process_ends_cleanly_whatever_runs(ending):
+    code = f"""
+import torch
+from torch import nn
+from nbvis.engine import activity, dream
+from nbvis.sessions import Session
+class Listener:
+    def hear(self, frame): pass
+listener = Listener()
+network, images = nn.Sequential(nn.Conv2d(3, 4, 3)), torch.rand(1, 3, 32, 32)
+start = lambda options: dream(network, activity("0"), options["images"], steps=10_000)
+session = torch.kept = Session(start, {{"images": images}}, live=frozenset(), listener=listener.hear)
+{ending}
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stderr) == (0, "")
