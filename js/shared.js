@@ -1,0 +1,259 @@
+// What all widgets share: numbers and geometry first (no DOM; tested by node), then the few parts of a panel.
+
+/**
+ * What a widget's front end needs of anywidget's model.
+ * @typedef {{
+ *   get(name: string): any, set(name: string, value: any): void, save_changes(): void,
+ *   send(content: any, callbacks?: any, buffers?: any): void,
+ *   on(event: string, callback: (...args: any[]) => void): void,
+ *   off(event: string, callback: (...args: any[]) => void): void,
+ * }} Model
+ * @typedef {{
+ *   label: string, low: number, high: number, unit: string, log: boolean, whole: boolean, help: string,
+ * }} Control
+ * @typedef {{
+ *   type: "frame", frame: number, rev: number, format: "" | "jpeg" | "png", state: string, step: number, total: number,
+ *   octave: number, octaves: number, score: number | null, rate: number | null, left: number | null,
+ *   curve: [number, number][], octave_starts: number[],
+ * }} Header
+ */
+
+/** The bytes of a message's buffer, whichever way it arrives. @param {ArrayBuffer | ArrayBufferView} buffer */
+export function bytes(buffer) {
+  return buffer instanceof ArrayBuffer
+    ? new Uint8Array(buffer)
+    : new Uint8Array(/** @type {ArrayBuffer} */ (buffer.buffer), buffer.byteOffset, buffer.byteLength);
+}
+
+/** A number in three significant digits, without an exponent where it can be read. @param {number | null} value */
+export function short(value) {
+  if (value === null || !Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 0.001 || size >= 1e6)) return value.toExponential(2);
+  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.1 || size === 0 ? 2 : 4);
+}
+
+/** A time to wait, in words. @param {number | null} seconds */
+export function duration(seconds) {
+  if (seconds === null || !Number.isFinite(seconds)) return "";
+  if (seconds < 1) return "under a second";
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}
+
+/** Where a value lies on its slider, 0 to 1. @param {number} value @param {Control} control */
+export function position(value, { low, high, log }) {
+  const place = log ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
+  return Math.min(1, Math.max(0, place));
+}
+
+/**
+ * The value at a place on the slider, in steps that a reader would choose.
+ * @param {number} place @param {Control} control
+ */
+export function valueAt(place, { low, high, log, whole }) {
+  const value = log ? low * (high / low) ** place : low + place * (high - low);
+  const rounded = whole ? value.toFixed() : log ? value.toPrecision(2) : value.toFixed(high - low > 10 ? 0 : 2);
+  return Math.min(high, Math.max(low, Number(rounded)));
+}
+
+/**
+ * A curve in a box, the y axis upwards and as high as the curve: SVG points "x,y x,y …".
+ * @param {[number, number][]} points index and value
+ * @param {number} total steps on the x axis @param {number} width @param {number} height
+ */
+export function curvePoints(points, total, width, height) {
+  const values = points.map(([, value]) => value);
+  const low = Math.min(...values), span = Math.max(...values) - low || 1, last = Math.max(total - 1, 1);
+  const across = (/** @type {number} */ index) => ((index / last) * width).toFixed(1);
+  const down = (/** @type {number} */ value) => (height - ((value - low) / span) * height).toFixed(1);
+  return points.map(([index, value]) => `${across(index)},${down(value)}`).join(" ");
+}
+
+/**
+ * How well a text answers a query, higher is better, 0 not at all: a whole word, a beginning, a part, letters in order.
+ * @param {string} query @param {string} text
+ */
+export function match(query, text) {
+  const wanted = query.trim().toLowerCase(), given = text.toLowerCase();
+  if (given === wanted) return 5;
+  if (given.startsWith(wanted)) return 4;
+  const at = given.indexOf(wanted);
+  if (at >= 0) return /[a-z0-9]/.test(given[at - 1]) ? 2 : 3;
+  let from = -1;
+  for (const letter of wanted.replace(/\s/g, "")) if ((from = given.indexOf(letter, from + 1)) < 0) return 0;
+  return 1;
+}
+
+/**
+ * The rows that answer a query, best first, short ones before long ones.
+ * @template T @param {string} query @param {T[]} rows @param {(row: T) => string} text
+ */
+export function search(query, rows, text) {
+  if (!query.trim()) return rows;
+  const scored = rows.map((row) => ({ row, score: match(query, text(row)), length: text(row).length }));
+  const found = scored.filter(({ score }) => score);
+  return found.sort((a, b) => b.score - a.score || a.length - b.length).map(({ row }) => row);
+}
+
+/** Whether a CSS colour, "rgb(…)", is dark. @param {string} color */
+export function isDark(color) {
+  const [red, green, blue, alpha = 1] = (color.match(/[\d.]+/g) ?? []).map(Number);
+  return alpha > 0 && 0.299 * red + 0.587 * green + 0.114 * blue < 128;
+}
+
+/**
+ * An element; `on…` are listeners, `text` is text, the rest are attributes (true for empty, false for none).
+ * @param {string} tag @param {Record<string, any>} [attributes] @param {(Node | string)[]} children
+ */
+export function el(tag, attributes = {}, ...children) {
+  const svg = ["svg", "path", "polyline", "line", "circle", "polygon"].includes(tag);
+  const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name === "text") node.textContent = value;
+    else if (value !== false) node.setAttribute(name, value === true ? "" : String(value));
+  }
+  node.append(...children);
+  return /** @type {any} */ (node);
+}
+
+/**
+ * Calls on each change of the traits, and once now, until the signal ends.
+ * @param {Model} model @param {AbortSignal} signal @param {string[]} names @param {() => void} call
+ */
+export function follow(model, signal, names, call) {
+  for (const name of names) {
+    model.on(`change:${name}`, call);
+    signal.addEventListener("abort", () => model.off(`change:${name}`, call));
+  }
+  call();
+}
+
+/**
+ * Sends a message, if anybody is there: a closed notebook takes the connection down before its views.
+ * @param {Model} model @param {Record<string, any>} message
+ */
+export function tell(model, message) {
+  try {
+    model.send(message);
+  } catch {
+    // The views go next.
+  }
+}
+
+/**
+ * Asks the kernel and gives its reply.
+ * @param {Model} model @param {Record<string, any>} question @returns {Promise<{text: string, data: Uint8Array}>}
+ */
+export function ask(model, question) {
+  const id = Math.random().toString(36).slice(2);
+  return new Promise((resolve, reject) => {
+    /** @param {any} content @param {any[]} buffers */
+    const hear = (content, buffers) => {
+      if (content.type !== "reply" || content.id !== id) return;
+      model.off("msg:custom", hear);
+      if (content.error) reject(new Error(content.error));
+      else resolve({ text: content.text, data: bytes(buffers?.[0] ?? new ArrayBuffer(0)) });
+    };
+    model.on("msg:custom", hear);
+    model.send({ ...question, id });
+  });
+}
+
+/** Offers bytes as a file. @param {Uint8Array} data @param {string} name @param {string} type */
+export function download(data, name, type) {
+  const url = URL.createObjectURL(new Blob([/** @type {any} */ (data)], { type }));
+  el("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+/**
+ * A slider with its name, its value to type, and its unit; bound to the trait.
+ * @param {Model} model @param {AbortSignal} signal @param {string} name
+ */
+export function slider(model, signal, name) {
+  const /** @type {Control} */ control = model.get("_controls")[name];
+  const id = `nbvis-${Math.random().toString(36).slice(2)}`;
+  /** @param {number} value */
+  const set = (value) => { model.set(name, value); model.save_changes(); };
+  const range = el("input", {
+    type: "range", id, min: 0, max: 1, step: "any", title: control.help,
+    oninput: () => set(valueAt(Number(range.value), control)),
+    onkeydown: (/** @type {KeyboardEvent} */ event) => nudge(event, model.get(name), control, set),
+  });
+  const field = numberField(`${control.label}, value`, signal, (value) => (value === null ? show() : set(value)));
+  const show = () => {
+    const value = model.get(name);
+    range.value = position(value, control);
+    range.style.setProperty("--at", `${100 * position(value, control)}%`);
+    range.setAttribute("aria-valuetext", `${value} ${control.unit}`.trim());
+    field.value = value;
+  };
+  follow(model, signal, [name], show);
+  return el("div", { class: "row" }, el("label", { for: id, text: control.label, title: control.help }), range,
+    el("span", { class: "amount" }, field, el("span", { class: "unit", text: control.unit })));
+}
+
+/**
+ * A number to type; Enter or leaving it sets it, null if it is none.
+ * @param {string} label @param {AbortSignal} signal @param {(value: number | null) => void} set
+ */
+export function numberField(label, signal, set) {
+  const commit = () => { if (!signal.aborted) set(field.value === "" ? null : Number(field.value)); };
+  const field = el("input", {
+    type: "number", class: "value", step: "any", "aria-label": label, onchange: commit,
+    // JupyterLab keeps Enter from its usual meaning, so it has to be heard here.
+    onkeydown: (/** @type {KeyboardEvent} */ event) => { if (event.key === "Enter") commit(); },
+  });
+  return field;
+}
+
+/**
+ * An arrow key moves a slider by one of its steps.
+ * @param {KeyboardEvent} event @param {number} value @param {Control} control @param {(value: number) => void} set
+ */
+function nudge(event, value, control, set) {
+  const way = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 5, PageDown: -5 }[event.key];
+  if (!way) return;
+  event.preventDefault();
+  const moved = valueAt(position(value, control) + way / 50, control);
+  set(control.whole && moved === value ? Math.min(control.high, Math.max(control.low, value + Math.sign(way))) : moved);
+}
+
+/**
+ * A button that opens what hangs below it; Escape and a click elsewhere close it.
+ * @param {string} label @param {Record<string, any>} attributes @param {AbortSignal} signal @param {Node[]} content
+ */
+export function popup(label, attributes, signal, ...content) {
+  const box = el("div", { class: "popup", hidden: true }, ...content);
+  /** @param {boolean} open */
+  const show = (open) => { box.hidden = !open; button.setAttribute("aria-expanded", String(open)); };
+  const onclick = () => show(box.hidden);
+  const button = el("button", { type: "button", text: label, "aria-expanded": "false", ...attributes, onclick });
+  const root = el("div", { class: "holder", onkeydown: (/** @type {KeyboardEvent} */ event) => {
+    if (event.key === "Escape" && !box.hidden) { event.stopPropagation(); show(false); button.focus(); }
+  } }, button, box);
+  /** @param {Event} event */
+  const elsewhere = (event) => { if (!root.contains(/** @type {Node} */ (event.target))) show(false); };
+  document.addEventListener("pointerdown", elsewhere, { signal });
+  return Object.assign(root, { close: () => show(false) });
+}
+
+/**
+ * Keeps the panel's class "dark" in step with the page around it, or with the system where the page has no colour.
+ * @param {HTMLElement} root @param {AbortSignal} signal
+ */
+export function theme(root, signal) {
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const apply = () => {
+    const said = document.body.dataset.jpThemeLight, color = getComputedStyle(document.body).backgroundColor;
+    const clear = /^rgba\(.*, 0\)$|^transparent$/.test(color);
+    root.classList.toggle("dark", said ? said === "false" : clear ? system.matches : isDark(color));
+  };
+  system.addEventListener("change", apply, { signal });
+  const watcher = new MutationObserver(apply);
+  watcher.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "class", "style"] });
+  signal.addEventListener("abort", () => watcher.disconnect());
+  apply();
+}

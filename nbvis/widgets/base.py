@@ -1,0 +1,211 @@
+"""What all widgets share: the front end's files, the views, the messages, saving, and life without a kernel.
+
+Messages, beside the synced traits. From a view:
+
+| type | with | asks for |
+|---|---|---|
+| joined | view, lab | the picture; `lab` says whether the view hides the still picture below it |
+| left | view | nothing: the view is gone |
+| drawn | view, frame | the next frame |
+| step, restart | | one step; the whole run again (play and pause are the trait `running`) |
+| recipe, save | id, suffix | a reply |
+
+To the views: `frame`, whose fields `Session` fills and whose buffer is the picture (JPEG while it runs, PNG when it
+rests, empty if only the state changed), and `reply` with the id of the question, `text` or a buffer, or `error`.
+"""
+
+import base64
+import threading
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets as t
+from IPython.display import display
+from torch import Tensor
+
+from nbvis.engine.network import near
+from nbvis.sessions import Frame, Session, described, encoded, picture
+
+from .front_end import front_end, module_source
+from .numbers import controls
+
+SAVED = """<style>
+.nbvis-saved { color: var(--jp-ui-font-color2, #5b6775); margin: 4px 0; animation: nbvis-late 0s 3s backwards; }
+@keyframes nbvis-late { from { visibility: hidden; } }
+.jp-OutputArea-child:has(.nbvis-saved):has(+ .jp-OutputArea-child .nbvis:not(.asleep)),
+.jp-OutputArea-child:has(.nbvis-saved) + .jp-OutputArea-child:not(:has(.nbvis:not(.asleep))),
+.jp-OutputArea-child:has(.nbvis:not(.asleep)) + .jp-OutputArea-child:has(.jp-RenderedImage) { display: none; }
+</style><p class="nbvis-saved">NAME as it was saved. Run this cell to bring it back to life.</p>"""
+
+
+class Widget(anywidget.AnyWidget):
+    """A panel on a session: its state, its errors and notes, its pictures with and without a kernel."""
+
+    state = t.Unicode("ready", help="ready, running, paused, stopped, finished or error.").tag(sync=True)
+    running = t.Bool(False, help="Whether it runs; set it to play and to pause.").tag(sync=True)
+    background = t.Bool(False, help="Whether it runs on when no view is left; otherwise it pauses.").tag(sync=True)
+    error = t.Unicode("", help="What went wrong, empty if nothing did.").tag(sync=True)
+    notes = t.Unicode("", help="Sentences that whoever looks should read, one a line.").tag(sync=True)
+    subject = t.Unicode("", read_only=True, help="What it looks at: the network and the picture's size.").tag(sync=True)
+    _controls = t.Dict(help="The sliders' bounds, labels and units.").tag(sync=True)
+
+    _session: Session
+
+    def __init_subclass__(cls, **options: Any):
+        """Gives a widget its front end: the shared part and the file of its own name."""
+        # Only a class of ours: anywidget makes one more for each instance, on which these are traits already.
+        if Widget in cls.__bases__:
+            name = "".join(f"_{c.lower()}" if c.isupper() else c for c in cls.__name__).lstrip("_")
+            cls._esm, cls._css = module_source(name), front_end("shared.css")
+        super().__init_subclass__(**options)
+
+    def __init__(self, **options: Any):
+        unknown = [name for name in options if name not in self.trait_names() or name.startswith("_")]
+        if unknown:
+            names = sorted(name for name, trait in self.traits(sync=True).items() if trait.help and name[0] != "_")
+            raise TypeError(f"{type(self).__name__} has no option {unknown[0]!r}{near(unknown[0], names)}")
+        self._hides_still, self._displayed = True, False
+        # traitlets takes one thread at a time, and here are three: the kernel's, its sub-shell's and the worker.
+        self._traits_lock = threading.RLock()
+        super().__init__(_controls=controls(self), **options)
+        self.on_msg(self._on_message)
+        self.observe(self._on_running, "running")
+        self.observe(self._on_background, "background")
+
+    def play(self) -> None:
+        """Goes on, or begins; a run that has ended begins again."""
+        self._session.play()
+
+    def pause(self) -> None:
+        """Rests after the step that is being taken."""
+        self._session.pause()
+
+    def step(self) -> None:
+        """Takes one step and rests."""
+        self._session.step()
+
+    def stop(self) -> None:
+        """Ends the run after the step that is being taken; the picture stays, and `play` begins again."""
+        self._session.stop()
+
+    def restart(self) -> None:
+        """Begins again and goes on."""
+        self._session.restart()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Blocks until it rests; False if it still runs after `timeout` seconds."""
+        return self._session.wait(timeout)
+
+    @property
+    def result(self) -> Tensor:
+        """The newest image at full precision, (1, channels, height, width) in [0, 1], of the size of its octave."""
+        return self._session.image
+
+    def recipe(self) -> str:
+        """Python source that makes the picture shown."""
+        raise NotImplementedError
+
+    def save(self, path: str | Path) -> None:
+        """Writes the picture to a file.
+
+        Args:
+            path: ends in .png for the picture, or in .html for a page with the picture, its settings and its recipe
+                that needs neither a kernel nor the network.
+
+        Raises:
+            ValueError: if it ends in anything else.
+        """
+        Path(path).write_bytes(self._saved(Path(path).suffix))
+
+    def close(self) -> None:
+        """Ends the run and its thread, and removes the views."""
+        if session := getattr(self, "_session", None):
+            session.close()
+        super().close()
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Takes what a view changed; a value that cannot be is refused in words, and the view gets the old one back."""
+        with self._traits_lock:
+            try:
+                super().set_state(sync_data)
+                if self.state != "error":
+                    self.error = ""
+            except (t.TraitError, ValueError, TypeError, RuntimeError) as error:
+                self.error = described(error)
+                self.send_state([name for name in sync_data if name in self.keys])
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self._view() | self._still(), {}
+
+    def _ipython_display_(self, **options: Any) -> None:
+        # The still picture is an output of its own: updating the output that holds the view would build the view anew.
+        self._displayed = True
+        display({"text/html": SAVED.replace("NAME", type(self).__name__)}, raw=True)
+        display(self._view(), raw=True)
+        display(self._still(), raw=True, display_id=self.model_id)
+
+    def _view(self) -> dict[str, Any]:
+        data, _ = super()._repr_mimebundle_() or ({}, {})
+        return data
+
+    def _still(self) -> dict[str, Any]:
+        return {"image/png": base64.b64encode(self._saved(".png")).decode()}
+
+    def _saved(self, suffix: str) -> bytes:
+        if suffix == ".png":
+            return encoded(picture(self.result), lossless=True)
+        if suffix == ".html":
+            return self._page().encode()
+        raise ValueError(f"{type(self).__name__} saves to .png and .html, not to {suffix or 'a name without a suffix'}")
+
+    def _page(self) -> str:
+        raise NotImplementedError
+
+    def _on_frame(self, frame: Frame) -> None:
+        """Passes on what the session tells, on its thread."""
+        with self._traits_lock:
+            self.state, self.running = self._session.state, self._session.state == "running"
+            self.error, self.notes = self._session.error, self._current_notes()
+        self.send(frame.header, [frame.data] if frame.data else None)
+        if frame.header["format"] == "png" and self._displayed:
+            self._update_still(self._still() if self._hides_still else {})
+
+    def _current_notes(self) -> str:
+        return "\n".join(self._session.last.notes) if self._session.last else ""
+
+    def _update_still(self, data: dict[str, Any]) -> None:
+        display(data, raw=True, display_id=self.model_id, update=True)
+
+    def _on_running(self, change: Any) -> None:
+        if self.running != (self._session.state == "running"):
+            (self.play if self.running else self.pause)()
+
+    def _on_background(self, change: Any) -> None:
+        self._session.background = self.background
+
+    def _on_message(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
+        kind = content.get("type")
+        if kind == "drawn":
+            self._session.acknowledge(content["view"], content["frame"])
+        elif kind == "joined":
+            if not content["lab"]:
+                self._hides_still = False
+            self._session.joined(content["view"])
+        elif kind == "left":
+            self._session.left(content["view"])
+        elif kind in ("step", "restart"):
+            getattr(self, kind)()
+        elif kind in ("recipe", "save"):
+            self._answer(content)
+
+    def _answer(self, content: dict[str, Any]) -> None:
+        reply, buffers = {"type": "reply", "id": content["id"]}, None
+        try:
+            if content["type"] == "recipe":
+                reply["text"] = self.recipe()
+            else:
+                buffers = [self._saved(content["suffix"])]
+        except Exception as error:
+            reply["error"] = described(error)
+        self.send(reply, buffers)

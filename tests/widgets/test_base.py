@@ -1,0 +1,156 @@
+import base64
+import io
+import re
+
+import pytest
+from IPython.display import DisplayHandle
+from PIL import Image
+
+from nbvis.sessions import picture
+from nbvis.widgets import base, front_end
+
+LONG = 60.0
+
+
+def test_a_view_is_sent_the_picture_it_can_paint(make, heard):
+    canvas = make()
+    messages = heard(canvas)
+    canvas._on_message(canvas, {"type": "joined", "view": "a", "lab": True}, [])
+    (header, buffers), *_ = [message for message in messages if message[1]]
+    assert header["type"] == "frame" and header["format"] == "png"
+    assert Image.open(io.BytesIO(buffers[0])).tobytes() == picture(canvas.result).tobytes()
+
+
+def test_step_restart_and_drawn_reach_the_session(make, heard):
+    canvas = make()
+    messages = heard(canvas)
+    canvas._on_message(canvas, {"type": "joined", "view": "a", "lab": True}, [])
+    canvas._on_message(canvas, {"type": "step"}, [])
+    assert canvas.wait(LONG) and canvas.state == "paused"
+    newest = messages[-1][0]["frame"]
+    assert canvas._session._gate.in_flight()
+    canvas._on_message(canvas, {"type": "drawn", "view": "a", "frame": newest}, [])
+    assert not canvas._session._gate.in_flight()
+    canvas._on_message(canvas, {"type": "restart"}, [])
+    assert canvas.wait(LONG) and canvas.state == "finished"
+
+
+def test_the_last_view_that_leaves_pauses_the_run(make):
+    canvas = make(steps=200)
+    canvas._on_message(canvas, {"type": "joined", "view": "a", "lab": True}, [])
+    canvas.play()
+    canvas._on_message(canvas, {"type": "left", "view": "a"}, [])
+    assert canvas.wait(LONG) and canvas.state == "paused"
+
+
+def test_a_run_in_the_background_outlives_its_views(make):
+    canvas = make(background=True)
+    canvas._on_message(canvas, {"type": "joined", "view": "a", "lab": True}, [])
+    canvas.play()
+    canvas._on_message(canvas, {"type": "left", "view": "a"}, [])
+    assert canvas.wait(LONG) and canvas.state == "finished"
+
+
+def test_views_get_recipe_and_files_or_the_reason_why_not(make, heard):
+    canvas = make()
+    messages = heard(canvas)
+    canvas._on_message(canvas, {"type": "recipe", "id": "1"}, [])
+    canvas._on_message(canvas, {"type": "save", "id": "2", "suffix": ".png"}, [])
+    canvas._on_message(canvas, {"type": "save", "id": "3", "suffix": ".tiff"}, [])
+    (recipe, _), (_, buffers), (refused, _) = messages
+    assert recipe == {"type": "reply", "id": "1", "text": canvas.recipe()}
+    assert buffers[0].startswith(b"\x89PNG")
+    assert refused["id"] == "3" and ".png and .html, not to .tiff" in refused["error"]
+
+
+def test_saving_writes_a_picture_or_a_page_that_needs_nothing_else(make, tmp_path):
+    canvas = make(layer="2")
+    canvas.save(tmp_path / "dream.png")
+    with Image.open(tmp_path / "dream.png") as saved:
+        assert saved.size == (48, 32)
+    canvas.save(str(tmp_path / "dream.html"))
+    page = (tmp_path / "dream.html").read_text(encoding="utf-8")
+    (png,) = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
+    assert base64.b64decode(png) == (tmp_path / "dream.png").read_bytes()
+    assert "activity(&#x27;2&#x27;)" in page and "from nbvis.engine import" in page
+    assert not re.search(r"https?://|<script", page)
+
+
+@pytest.mark.parametrize("name", ["dream.gif", "dream"])
+def test_saving_to_anything_else_says_what_works(make, tmp_path, name):
+    with pytest.raises(ValueError, match=r"\.png and \.html"):
+        make().save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_mime_bundle_carries_view_picture_and_text(make):
+    canvas = make()
+    canvas.play()
+    canvas.wait(LONG)
+    data, _ = canvas._repr_mimebundle_()
+    assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == canvas.model_id
+    assert data["text/plain"] == repr(canvas)
+    shown = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+    assert shown.tobytes() == picture(canvas.result).tobytes()
+
+
+@pytest.fixture
+def displayed(monkeypatch):
+    shown = []
+
+    def display(data, **options):
+        shown.append((data, options))
+        return DisplayHandle()
+
+    monkeypatch.setattr(base, "display", display)
+    return shown
+
+
+def test_a_cell_shows_the_view_and_keeps_a_still_picture(make, displayed):
+    canvas = make()
+    canvas._ipython_display_()
+    note, view, still = [data for data, _ in displayed]
+    assert "Run this cell" in note["text/html"] and "image/png" not in view
+    assert list(still) == ["image/png"] and displayed[-1][1]["display_id"] == canvas.model_id
+    canvas.play()
+    canvas.wait(LONG)
+    updated, options = displayed[-1]
+    assert options["update"] and options["display_id"] == canvas.model_id
+    shown = Image.open(io.BytesIO(base64.b64decode(updated["image/png"])))
+    assert shown.tobytes() == picture(canvas.result).tobytes()
+
+
+def test_where_the_still_cannot_be_hidden_it_is_taken_away(make, displayed):
+    canvas = make()
+    canvas._ipython_display_()
+    canvas._on_message(canvas, {"type": "joined", "view": "a", "lab": False}, [])
+    assert displayed[-1][0] == {}
+
+
+def test_what_is_never_displayed_displays_nothing(make, displayed):
+    canvas = make()
+    canvas.play()
+    canvas.wait(LONG)
+    assert displayed == []
+
+
+def test_the_front_end_is_one_module_without_imports(make):
+    source = make()._esm
+    assert not re.search(r"^\s*import\b", source, re.MULTILINE) and source.count("export default") == 1
+    assert make()._css == front_end.front_end("shared.css")
+
+
+def test_the_front_end_is_found_in_a_checkout_and_in_a_wheel(tmp_path, monkeypatch):
+    for place in ("nbvis/js", "js"):
+        root = tmp_path / place.replace("/", "-")
+        (root / "nbvis" / "widgets").mkdir(parents=True)
+        (root / place).mkdir(parents=True, exist_ok=True)
+        (root / place / "shared.css").write_text(place)
+        monkeypatch.setattr(front_end, "__file__", str(root / "nbvis" / "widgets" / "front_end.py"))
+        assert front_end.front_end("shared.css") == place
+
+
+def test_a_module_that_does_not_begin_with_its_import_is_refused(monkeypatch):
+    monkeypatch.setattr(front_end, "front_end", lambda name: "const a = 1;\n")
+    with pytest.raises(ImportError, match="must begin with its one import"):
+        front_end.module_source("dream_canvas")
