@@ -1,0 +1,268 @@
+"""A question put to a network: what drove this target, at the image or at a layer; and the passes that answer it."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .capture import LayerError, address, explained, tapped
+from .chance import unchanged_chance
+from .network import Network, eager, named
+from .prepare import Prepared
+from .rules import Rectifiers, Rule
+from .steps import whole
+from .targets import Target
+from .unruled import unruled
+
+_MOST_AT_ONCE = {"cpu": 4, "mps": 16, "cuda": 32}
+"""Images in one chunk at most: on the CPU a larger one is slower, since it leaves the cache (measured)."""
+
+Points = Callable[[Tensor, Tensor], Tensor]
+"""(rows, samples) → for each k, what the network is shown of image rows[k] in sample number samples[k]."""
+
+Reading = Callable[[Mapping[str, Tensor], Tensor], Tensor]
+"""(activations, rows) → one number for each row."""
+
+
+class Question:
+    """What one call of `attribute` asks, with a private twin of the network to ask it of.
+
+    Args:
+        network: the network.
+        images: (batch, channels, height, width), on the network's device and of its dtype.
+        target: what is explained.
+        layer: where the map lives; None for the images themselves.
+        progress: called with (done, total) as a slow method moves on.
+
+    Attributes:
+        method: the method's name, for sentences.
+        notes: sentences for the reader, found on the way.
+        rows: 0, 1, …, batch - 1.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        images: Tensor,
+        target: Target,
+        layer: str | None = None,
+        progress: Callable[[int, int], object] | None = None,
+        method: str = "",
+    ):
+        self.network, self.images, self.target, self.layer = network, images, target, layer
+        self.method = method
+        self.notes: list[str] = []
+        self.rows = torch.arange(len(images), device=network.device)
+        self.score: Tensor | None = None
+        self._progress = progress
+        self._module = network.twin()
+        self._prepared: Prepared | None = None
+        self._call: int | None = None
+
+    def backward(self, rule: Rule | None = None) -> tuple[Tensor, Tensor]:
+        """The values at the place of the map, and the gradient of the score there, by a ReLU rule if given."""
+        with torch.inference_mode(False), torch.enable_grad():
+            values, scores = self._forward(self.images, self.rows, rule=rule)
+            self.score = scores.detach()
+            return values.detach(), self._gradient(scores, values)
+
+    def values(self, images: Tensor) -> Tensor:
+        """The images themselves, or the layer's answer to them."""
+        if self.layer is None:
+            return images
+        with torch.inference_mode(False), torch.no_grad():
+            return self._forward(images, self.rows)[0].detach()
+
+    def scores(self, images: Tensor) -> Tensor:
+        """The score of each image of the batch, (batch,)."""
+        with torch.inference_mode(False), torch.no_grad():
+            return self._prepared_scores(images, self.rows)
+
+    def mean_gradient(self, points: Points, weights: Sequence[float], chunk: int | None, inside: bool) -> Tensor:
+        """The weighted sum of gradients over samples of each image, a chunk of (image, sample) pairs at a time.
+
+        Args:
+            points: gives what the network is shown.
+            weights: one for each sample.
+            chunk: pairs at once; None to choose by the free memory.
+            inside: whether the points are values at the layer, not images.
+        """
+        factors = torch.tensor(weights, device=self.images.device, dtype=self.images.dtype)
+        total: list[Tensor] = []
+        with torch.inference_mode(False), torch.enable_grad():
+            for rows, samples in self.chunks(len(weights), chunk):
+                shown = points(rows, samples)
+                if self.layer is None:
+                    values = shown.detach().requires_grad_()
+                    scores = self._prepared_scores(values, rows)
+                elif inside:
+                    values, scores = self._forward(self.images[rows], rows, values=shown)
+                else:
+                    values, scores = self._forward(shown, rows)
+                found = self._gradient(scores, values) * factors[samples].view(-1, *[1] * (values.dim() - 1))
+                if not total:
+                    total += [torch.zeros_like(found[0]) for _ in self.images]
+                for row in rows.unique().tolist():
+                    total[row] += found[rows == row].sum(0)
+        return torch.stack(total)
+
+    def readings(
+        self, points: Points, samples: int, chunk: int | None, read: Reading | None = None
+    ) -> Iterator[tuple[int, int, Tensor]]:
+        """What is read off for each sample of each image, the score by default, as (row, sample, value)."""
+        with torch.inference_mode(False), torch.no_grad():
+            for rows, numbers in self.chunks(samples, chunk):
+                values = self._prepared_scores(points(rows, numbers), rows, read)
+                yield from zip(rows.tolist(), numbers.tolist(), values, strict=True)
+
+    def chunks(self, samples: int, chunk: int | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """All pairs (row, sample) in chunks that fit into the free memory, the progress being told after each."""
+        count = len(self.images) * samples
+        size = self._fitting() if chunk is None else whole(chunk, "chunk", 1)
+        for start in range(0, count, size):
+            pairs = torch.arange(start, min(start + size, count), device=self.images.device)
+            yield pairs % len(self.images), pairs // len(self.images)
+            if self._progress is not None:
+                self._progress(min(start + size, count), count)
+
+    def _forward(
+        self, images: Tensor, rows: Tensor, *, rule: Rule | None = None, values: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """What lies at the place of the map, cut off from what is before it, and the scores that follow from it."""
+        leaf = images.detach().requires_grad_(torch.is_grad_enabled()) if self.layer is None else images.detach()
+        entered = self.network.enter(leaf)
+        rules = Rectifiers(rule, leaky=True) if rule else nullcontext()
+
+        def run() -> tuple[Tensor, dict[str, Tensor]]:
+            place = nullcontext() if self.layer is None else _held(self._module, self.layer, values, self._call)
+            with place as held, tapped(self._module, self.target.names) as activations, rules:
+                self._module(entered)
+            if held is None:
+                return leaf, activations
+            if not held:
+                raise LayerError(f"layer {self.layer!r} is not called in the forward pass")
+            self._call = held[0][0]
+            return held[0][1], activations
+
+        place, activations = explained(self.network, images, lambda: self._repeatable(run))  # type: ignore[misc]
+        scores = self.target.scores(activations, rows)
+        if isinstance(rules, Rectifiers):
+            self._check_rules(rules, scores)
+        return place, scores
+
+    def _prepared_scores(self, images: Tensor, rows: Tensor, read: Reading | None = None) -> Tensor:
+        if self._prepared is None:
+            self._prepared = Prepared(self.network, self.target.names, self.images)
+        prepared = self._prepared
+        with unchanged_chance(self.network.device, seed=0) if prepared.draws_chance else nullcontext():
+            activations = explained(self.network, images, lambda: prepared(images))
+        return (read or self.target.scores)(activations, rows)
+
+    def _repeatable(self, run: Callable[[], Any]) -> Any:
+        """Runs it, and again from a seed if it draws random numbers, so that the same call gives the same map."""
+        before = torch.get_rng_state()
+        result = run()
+        # Watching each operation costs a tenth of a pass: only where somebody drew, who may be another thread.
+        if self.network.device.type != "cuda" and torch.equal(before, torch.get_rng_state()):
+            return result
+        with unchanged_chance(self.network.device) as drew:
+            result = run()
+        if not drew[0]:
+            return result
+        torch.set_rng_state(before)
+        with unchanged_chance(self.network.device, seed=0):
+            return run()
+
+    def _gradient(self, scores: Tensor, values: Tensor) -> Tensor:
+        found = torch.autograd.grad(scores.sum(), values, allow_unused=True)[0] if scores.requires_grad else None
+        if found is None:
+            where = "the images" if self.layer is None else f"layer {self.layer!r}"
+            what = self.target.objective or "the class score"
+            raise ValueError(
+                f"{what} has no gradient at {where}: it does not depend on it, or something in between is detached"
+            )
+        return found
+
+    def _check_rules(self, rules: Rectifiers, scores: Tensor) -> None:
+        """Refuses a rule that would not be what its name says; notes where it changes nothing."""
+        parts = named(eager(self.network.module)).items()
+        scripted = [name for name, part in parts if isinstance(part, torch.jit.ScriptModule)]
+        if scripted:
+            raise ValueError(
+                f"{self.method} cannot reach the ReLUs inside TorchScript ({scripted[0] or 'the network itself'}): "
+                "give the module as written"
+            )
+        missed, ruled = unruled(scores)
+        if missed:
+            raise ValueError(
+                f"{self.method} has rules for ReLU, ReLU6, LeakyReLU and clamp(min=0) only, and here is "
+                f"{', '.join(missed)}: use gradient, integrated_gradients or grad_cam"
+            )
+        if not rules.met:
+            raise ValueError(
+                f"{self.method} changes how gradients pass ReLUs, and this network has none: it would be the plain "
+                "gradient, so use that"
+            )
+        if rules.met["leaky_relu"] and self.method == "deconvnet":
+            self.notes.append(
+                "deconvnet knows no slope: a LeakyReLU lets through what comes back positive, as a ReLU does."
+            )
+        if not ruled:
+            self.notes.append("No ReLU lies between the target and the map, so this is the plain gradient.")
+
+    def _fitting(self) -> int:
+        """Images to take at once: few enough for a quarter of the free memory."""
+        device = self.images.device
+        cap = _MOST_AT_ONCE.get(device.type, 4)
+        with torch.inference_mode(False), torch.enable_grad():
+            image, saved = self.images[:1].detach().requires_grad_(), {}
+
+            def pack(tensor: Tensor) -> Tensor:
+                saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+                return tensor
+
+            with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+                self._prepared_scores(image, self.rows[:1])
+        # As much again for what the backward pass holds, and a quarter of what is free for all of it.
+        return max(1, min(cap, _free_memory(device) // (8 * max(1, sum(saved.values())))))
+
+
+def _free_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # not every system says
+        return 2**30
+
+
+@contextmanager
+def _held(module: nn.Module, name: str, values: Tensor | None, call: int | None) -> Iterator[list[tuple[int, Tensor]]]:
+    """Cuts the graph at a layer: yields a list of (call, what it gave), and puts `values` there instead if given.
+
+    A bare name means the last call, which only a first run can tell; later runs say it as `call`.
+    """
+    place, addressed = address(name, named(module))
+    wanted = addressed if addressed is not None else call
+    held: list[tuple[int, Tensor]] = []
+    calls = 0
+
+    def hook(part: nn.Module, args: object, output: object) -> Tensor | None:
+        nonlocal calls
+        calls += 1
+        if wanted is not None and calls != wanted + 1:
+            return None
+        if not isinstance(output, Tensor):
+            raise LayerError(f"layer {place!r} ({type(part).__name__}) returns {type(output).__name__}, not one tensor")
+        leaf = (output if values is None else values).detach().requires_grad_(torch.is_grad_enabled())
+        held[:] = [(calls - 1, leaf)]
+        return leaf.clone()  # an in-place function that follows may not write into a leaf
+
+    handle = named(module)[place].register_forward_hook(hook)
+    try:
+        yield held
+    finally:
+        handle.remove()

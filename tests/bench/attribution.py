@@ -1,0 +1,222 @@
+"""Each attribution method beside captum, grad-cam and torchcam: CPU time and peak memory; `make bench` runs it.
+
+One 224 px photograph, the class predicted, ResNet-18 with random weights and the embedded network, one thread. Time is
+the process's CPU time, since wall time would count what else the machine does: the median over rounds in which all take
+turns, set-up included, because each call of nbvis sets up anew. Memory is how far the resident set of a fresh child
+process rises above where it began. All take 50 steps, 50 samples or 49 windows. The others run with their defaults,
+and, where captum has a batch size, also with that of 4. Names of methods as arguments run only those.
+
+On the embedded network, whose ReLU6 they do not know, the guided methods of captum and grad-cam are the plain gradient.
+"""
+
+import gc
+import os
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import captum.attr
+import pytorch_grad_cam
+import torch
+import torchcam.methods
+import torchvision
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+from torch import Tensor, nn
+
+from nbvis import demo
+from nbvis.engine import Network, attribute
+
+ROUNDS = {"integrated_gradients": 2, "smoothgrad": 2, "occlusion": 2}
+"""Of timing; all other methods take 9, since one call is short."""
+STEPS = 50
+WINDOW = 32
+
+
+class Whole(nn.Module):
+    """Preprocessing and module as one, which is what the other libraries take."""
+
+    def __init__(self, network: Network):
+        super().__init__()
+        self.module, self.preprocess = network.module, network.preprocess
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The module's output for images in [0, 1]."""
+        return self.module(images if self.preprocess is None else self.preprocess(images))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A network, an image and what to explain."""
+
+    title: str
+    network: Network
+    image: Tensor
+    target: int
+    layer: str
+
+
+def main() -> None:
+    """Prints the tables."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    started = time.perf_counter()
+    tasks = _tasks()
+    print(f"torch {torch.__version__}, captum {captum.__version__}, 1 thread, 224 px, batch 1")
+    for task in tasks:
+        _warm(task)
+    # Before anything large runs here, so that a child finds no freed memory to use again.
+    chosen = sys.argv[1:] or list(_contenders(tasks[0]))
+    peaks = {task.title: {name: _peaks(_contenders(task)[name]) for name in chosen} for task in tasks}
+    for task in tasks:
+        print(f"\n{task.title}\n{'':22}{'ms':>8}  {'MiB':>6}  ours is faster by, and needs of their memory")
+        for name in chosen:
+            runs = _contenders(task)[name]
+            times, memory = _times(runs, ROUNDS.get(name, 9)), peaks[task.title][name]
+            print(f"{name:22}{1e3 * times['nbvis']:8.0f}  {memory['nbvis']:6.0f}", end="  ")
+            others = [who for who in runs if who != "nbvis"]
+            print("; ".join(f"{who} {times[who] / times['nbvis']:.2f} ×, {_share(memory, who)}" for who in others))
+    print(f"\n{time.perf_counter() - started:.0f} s")
+
+
+def _warm(task: Task) -> None:
+    """What is loaded at the first call is no method's memory."""
+    small = _contenders(replace(task, image=task.image[..., :64, :64]))
+    for name in ("gradient", "guided_backprop", "grad_cam"):
+        for run in small[name].values():
+            run()
+
+
+def _share(memory: dict[str, float], who: str) -> str:
+    return f"{100 * memory['nbvis'] / max(memory[who], 0.1):.0f} %"
+
+
+def _tasks() -> list[Task]:
+    mean, spread = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    resnet = Network(
+        torchvision.models.resnet18(weights=None).eval(),
+        preprocess=lambda images: (images - mean.view(3, 1, 1)) / spread.view(3, 1, 1),
+        device="cpu",
+    )
+    image = demo.photo("coffee", size=224)
+    return [
+        Task("ResNet-18", resnet, image, 5, "layer4"),
+        Task("embedded network", demo.network("cpu"), image, 967, "_blocks.15"),
+    ]
+
+
+def _contenders(task: Task) -> dict[str, dict[str, Callable[[], object]]]:
+    whole, target = Whole(task.network).eval(), task.target
+    part = task.network.module.get_submodule(task.layer)
+
+    def ours(method: str, **options: Any) -> Callable[[], object]:
+        return lambda: attribute(task.network, task.image, target, method=method, **options)
+
+    def theirs(make: Callable[[], object], **options: object) -> Callable[[], object]:
+        return lambda: make().attribute(task.image.clone(), target=target, **options)  # type: ignore[attr-defined]
+
+    def sized(make: Callable[[], object], key: str, **options: object) -> dict[str, Callable[[], object]]:
+        runs = {"captum": theirs(make, **options)}
+        return runs | {"captum, batch 4": theirs(make, **{key: 4}, **options)}
+
+    windows = {"sliding_window_shapes": (3, WINDOW, WINDOW), "strides": (3, WINDOW, WINDOW)}
+    steps, noise = {"n_steps": STEPS}, {"nt_samples": STEPS, "stdevs": 0.15, "abs": False}
+    return {
+        "gradient": {
+            "nbvis": ours("gradient"),
+            "captum": theirs(lambda: captum.attr.Saliency(whole), abs=False),
+        },
+        "input_x_gradient": {
+            "nbvis": ours("input_x_gradient"),
+            "captum": theirs(lambda: captum.attr.InputXGradient(whole)),
+        },
+        "guided_backprop": {
+            "nbvis": ours("guided_backprop"),
+            "captum": theirs(lambda: captum.attr.GuidedBackprop(whole)),
+            "grad-cam": lambda: pytorch_grad_cam.GuidedBackpropReLUModel(whole, "cpu")(task.image, target),
+        },
+        "deconvnet": {
+            "nbvis": ours("deconvnet"),
+            "captum": theirs(lambda: captum.attr.Deconvolution(whole)),
+        },
+        "integrated_gradients": {
+            "nbvis": ours("integrated_gradients", steps=STEPS),
+            **sized(lambda: captum.attr.IntegratedGradients(whole), "internal_batch_size", **steps),
+        },
+        "smoothgrad": {
+            "nbvis": ours("smoothgrad", samples=STEPS),
+            **sized(lambda: captum.attr.NoiseTunnel(captum.attr.Saliency(whole)), "nt_samples_batch_size", **noise),
+        },
+        "grad_cam": {
+            "nbvis": ours("grad_cam", layer=task.layer, relu=True),
+            "captum": theirs(lambda: captum.attr.LayerGradCam(whole, part), relu_attributions=True),
+            "grad-cam": lambda: _grad_cam(whole, part, task),
+            "torchcam": lambda: _torchcam(whole, part, task),
+        },
+        "guided_grad_cam": {
+            "nbvis": ours("guided_grad_cam", layer=task.layer),
+            "captum": theirs(lambda: captum.attr.GuidedGradCam(whole, part)),
+        },
+        "occlusion": {
+            "nbvis": ours("occlusion", window=WINDOW, stride=WINDOW),
+            **sized(lambda: captum.attr.Occlusion(whole), "perturbations_per_eval", **windows),
+        },
+    }
+
+
+def _grad_cam(whole: nn.Module, part: nn.Module, task: Task) -> object:
+    with pytorch_grad_cam.GradCAM(whole, [part]) as cam:
+        targets: Any = [ClassifierOutputTarget(task.target)]
+        return cam(task.image, targets)
+
+
+def _torchcam(whole: nn.Module, part: nn.Module, task: Task) -> object:
+    with torchcam.methods.GradCAM(whole, part) as cam:
+        return cam(task.target, whole(task.image.clone().requires_grad_()))
+
+
+def _times(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    times: dict[str, list[float]] = {who: [] for who in runs}
+    for _ in range(rounds):
+        for who, run in runs.items():
+            gc.collect()
+            began = time.process_time()
+            run()
+            times[who].append(time.process_time() - began)
+    return {who: statistics.median(each) for who, each in times.items()}
+
+
+def _peaks(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
+    return {who: _peak(run) for who, run in runs.items()}
+
+
+def _peak(run: Callable[[], object]) -> float:
+    """MiB by which a forked child grows at most."""
+    receive, send = os.pipe()
+    child = os.fork()
+    if not child:
+        Path("/proc/self/clear_refs").write_text("5")  # the highest mark starts again at the present size
+        before = _status("VmRSS")
+        run()
+        os.write(send, str((_status("VmHWM") - before) / 1024).encode())
+        os._exit(0)
+    os.close(send)
+    with os.fdopen(receive) as answer:
+        found = answer.read()
+    os.waitpid(child, 0)
+    return float(found)
+
+
+def _status(key: str) -> int:
+    """KiB, as Linux tells them of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(key)))
+
+
+if __name__ == "__main__":
+    main()
