@@ -28,15 +28,16 @@ class _AscentSettings(Settings):
     transforms: Sequence[Transform]
 
 
+@torch.inference_mode(False)
 def ascend(
     network: Network | nn.Module,
     objective: Objectives,
     image: ImageParameter,
     *,
     steps: int = 256,
-    lr: float = 0.05,
+    lr: float = 0.03,
     transforms: Sequence[Transform] = STANDARD,
-    optimizer: str | Optimizer = "adam",
+    optimizer: str | Optimizer = "nadam",
     seed: int = 0,
 ) -> Steps:
     """Changes images until they score high: gradient ascent on an image parameter, as a generator of steps.
@@ -76,12 +77,16 @@ def ascend(
     """
     network = as_network(network)
     make = _optimizer(optimizer)
-    image = image.holding(image.values.detach().to(network.device, network.dtype).clone())
+    if not isinstance(image, ImageParameter):
+        raise TypeError(f"ascend starts from an image parameter, such as Pixels(images), not {type(image).__name__}")
+    image = image.holding(image.values.detach().to(network.device, network.dtype, copy=True))
     start = checked_images(image.image(), name="the image parameter's images")
     settings = _AscentSettings(objective, lr, tuple(transforms))
     return _ascend(Climb(network, objective, start), image, start, settings, whole(steps, "steps"), make, seed)
 
 
+# The decorator works step by step: a caller in inference mode would otherwise leave tensors without autograd behind.
+@torch.inference_mode(False)
 def _ascend(
     climb: Climb,
     image: ImageParameter,
@@ -101,7 +106,7 @@ def _ascend(
         def view(images: Tensor, now: _AscentSettings = settings, step_seed: int = step_seed) -> Tensor:
             return apply(now.transforms, images, generator.manual_seed(step_seed))
 
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.enable_grad():
             images = framed(image.image(), start, movable)
             score, gradient, notes = climb.gradient(images, view, step_seed)
             # The only minus sign: optimizers minimise, scores are to grow.
@@ -123,7 +128,7 @@ def _ascend(
         if changes:
             settings = settings.changed(changes)  # type: ignore[assignment]
             if "objective" in changes:
-                start = step.image
+                start = step.make_image()
                 climb.set_objective(settings.objective)
                 movable = climb.movable(start.shape[2:])
 

@@ -3,12 +3,16 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from .chance import unchanged_chance
 from .network import Network, as_network, eager, named, near
 from .receptive import ReceptiveFields
+
+_T = TypeVar("_T")
 
 OUTPUT = ""
 """The name of the network's own output among the layers, as in `named_modules()`."""
@@ -76,7 +80,7 @@ def layers(network: Network | nn.Module, images: Tensor) -> list[Layer]:
         if name != OUTPUT:
             module.register_forward_hook(hook(name))
     with torch.no_grad(), unchanged_chance(network.device):
-        entered = network.enter(images[:1])
+        entered = explained(network, images, lambda: network.enter(images[:1]))
         with fields.from_input(entered):
             explained(network, images, lambda: twin(entered))
     return list(found.values())
@@ -111,8 +115,7 @@ def activations(network: Network | nn.Module, images: Tensor, names: Sequence[st
     with torch.no_grad(), unchanged_chance(network.device):
         calls = count_calls(network, images, names)
         twin = network.twin()
-        entered = network.enter(images)
-        found = explained(network, images, lambda: forward(twin, entered, names, calls))
+        found = explained(network, images, lambda: forward(twin, network.enter(images), names, calls))
     return {name: found[name].detach() for name in names}
 
 
@@ -137,14 +140,19 @@ def capture(network: Network | nn.Module, names: Sequence[str]) -> Iterator[dict
         >>> seen["0"].shape
         torch.Size([1, 8, 7, 7])
     """
-    module = eager(as_network(network).module)
-    with _tapped(module, names) as found:
-        yield found
+    network = as_network(network)
+    with tapped(eager(network.module), names) as found:
+        # `network(images)` runs a twin, which the hooks on the module itself know nothing of.
+        network.observers.append(observer := lambda twin: tapped(twin, names, found=found))
+        try:
+            yield found
+        finally:
+            network.observers.remove(observer)
 
 
 def forward(module: nn.Module, inputs: Tensor, names: Sequence[str], calls: Mapping[str, int]) -> dict[str, Tensor]:
     """The activations of the names, with their graph; stops as soon as each has been called `calls[name]` times."""
-    with _tapped(module, names, calls) as found:
+    with tapped(module, names, calls) as found:
         try:
             module(inputs)
         except _Done:
@@ -152,7 +160,7 @@ def forward(module: nn.Module, inputs: Tensor, names: Sequence[str], calls: Mapp
     missing = [name for name in names if name not in found]
     if missing:
         raise LayerError(_not_called(missing[0], module, inputs))
-    return found
+    return {name: found[name] for name in names}
 
 
 def count_calls(network: Network, images: Tensor, names: Sequence[str]) -> dict[str, int]:
@@ -162,7 +170,7 @@ def count_calls(network: Network, images: Tensor, names: Sequence[str]) -> dict[
     user's hooks, so that nobody's own count goes up; an error after the layers have answered is not ours to report.
     """
     modules = named(eager(network.module))
-    places = {name: _place(name, modules) for name in names}
+    places = {name: address(name, modules) for name in names}
     if all(call is None and _runs_once(place, modules) for place, call in places.values()):
         return dict.fromkeys(names, 1)
     twin = network.twin()
@@ -179,25 +187,30 @@ def count_calls(network: Network, images: Tensor, names: Sequence[str]) -> dict[
         return count
 
     for name, (place, _) in places.items():
-        parts[place].register_forward_hook(hook(name))
-    entered = network.enter(images[:1])
+        if place in parts:
+            parts[place].register_forward_hook(hook(name))
+    entered = explained(network, images, lambda: network.enter(images[:1]))
     try:
         twin(entered)
     except Exception as error:
-        if not all(counts.values()):
+        if any(counts[name] <= (call or 0) for name, (_, call) in places.items()):
             raise does_not_run(network, images, error) from error
     for name, (place, call) in places.items():
         if counts[name] <= (call or 0):
-            times = f"is called {counts[name]} times" if counts[name] else "is never called in the forward pass"
+            times = "is never called in the forward pass"
+            if counts[name]:
+                times = "is called once" if counts[name] == 1 else f"is called {counts[name]} times"
+            elif place not in parts:
+                times = "runs inside TorchScript, where nothing can be caught"
             raise LayerError(f"layer {place!r} {times}, so there is no {name!r}{_those_that_run(parts, twin, entered)}")
         counts[name] = call + 1 if call is not None else counts[name]
     return counts
 
 
-def explained(network: Network, images: Tensor, run: Callable[[], object]) -> dict[str, Tensor]:
+def explained(network: Network, images: Tensor, run: Callable[[], _T]) -> _T:
     """What `run` gives, or the network's own error with a sentence that says which pictures it was given."""
     try:
-        return run()  # type: ignore[return-value]
+        return run()
     except LayerError:
         raise
     except Exception as error:
@@ -213,41 +226,27 @@ def does_not_run(network: Network, images: Tensor, error: Exception) -> RuntimeE
 
 
 @contextmanager
-def unchanged_chance(device: torch.device) -> Iterator[list[bool]]:
-    """Puts torch's global random state back if the block drew from it, and only then; yields [whether it drew].
-
-    It never writes a state that nobody changed, because another thread may be drawing from the same generator.
-    """
-    cuda = device.type == "cuda"
-    before = torch.get_rng_state(), torch.cuda.get_rng_state(device) if cuda else None
-    drew = [False]
-    try:
-        yield drew
-    finally:
-        if not torch.equal(before[0], torch.get_rng_state()):
-            torch.set_rng_state(before[0])
-            drew[0] = True
-        if before[1] is not None and not torch.equal(before[1], torch.cuda.get_rng_state(device)):
-            torch.cuda.set_rng_state(before[1], device)
-            drew[0] = True
-
-
-@contextmanager
-def _tapped(
-    module: nn.Module, names: Sequence[str], calls: Mapping[str, int] | None = None
+def tapped(
+    module: nn.Module,
+    names: Sequence[str],
+    calls: Mapping[str, int] | None = None,
+    found: dict[str, Tensor] | None = None,
 ) -> Iterator[dict[str, Tensor]]:
     """Hooks that fill a dict; given `calls`, the last one needed ends the forward pass."""
     modules = named(module)
-    places = {name: _place(name, modules) for name in names}
-    found: dict[str, Tensor] = {}
+    places = {name: address(name, modules) for name in names}
+    found = {} if found is None else found
     counts = dict.fromkeys(names, 0)
 
-    def restart(*_: object) -> None:
-        found.clear()
-        counts.update(dict.fromkeys(names, 0))
+    def restart(part: nn.Module, *_: object) -> None:
+        if part is module:
+            found.clear()
+            counts.update(dict.fromkeys(names, 0))
 
     def hook(name: str, place: str, call: int | None) -> Callable[..., None]:
         def keep(part: nn.Module, args: object, output: object) -> None:
+            if part is not modules[place]:  # a twin made inside the block has a copy of this hook
+                return
             counts[name] += 1
             wanted = call is None or counts[name] == call + 1
             if wanted and not isinstance(output, Tensor):
@@ -271,8 +270,10 @@ def _tapped(
             handle.remove()
 
 
-def _place(name: str, modules: Mapping[str, nn.Module]) -> tuple[str, int | None]:
+def address(name: str, modules: Mapping[str, nn.Module]) -> tuple[str, int | None]:
     """A layer's address as its module's name and the call meant, None for the last."""
+    if not isinstance(name, str):
+        raise TypeError(f"a layer is addressed by its name, not by {name!r}")
     if name in modules:
         return name, None
     place, colon, call = name.rpartition(":")

@@ -1,16 +1,15 @@
 """The climb: scores of an objective and their gradient at the images, once for each step."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .capture import unchanged_chance
+from .chance import unchanged_chance
 from .images import checked_images
 from .network import Network, as_network
-from .objectives import Objective, Objectives
+from .objectives import Objective, Objectives, Term
 from .prepare import Prepared
 from .rules import Rectifiers, redirected
 
@@ -46,12 +45,10 @@ class Climb:
                     f"a mask must have the picture's {tuple(self._images.shape[2:])} pixels, not {tuple(mask.shape)}"
                 )
         names = tuple(dict.fromkeys(name for o in objectives for name in o.layers))
-        if not names:
-            raise ValueError(f"the objective {objectives[0]} depends on no layer")
         prepared = Prepared(self.network, names, self._trial)
         _probe(prepared, objectives, self._trial)
         self._prepared, self.objectives = prepared, objectives
-        self._passes = _passes(objectives, self.device, self.dtype)
+        self._passes = _passes(objectives, self._images.shape[2:], self.device, self.dtype)
 
     def movable(self, size: Sequence[int]) -> Tensor | None:
         """Where the objectives' masks let the images change, (batch, 1, height, width) of True; None for everywhere."""
@@ -113,22 +110,21 @@ class Climb:
             "small change, also with redirected ReLU gradients. Another start or the layer before it may move."
         )
 
-    @torch.inference_mode(False)
     @torch.enable_grad()
     def _pass(
         self, images: Tensor, view: Callable[[Tensor], Tensor], seed: int, shape: Callable[[Tensor], Tensor]
     ) -> tuple[Tensor, Tensor]:
         images = images.detach().requires_grad_()
         if self._prepared.draws_chance:
-            with unchanged_chance(self.device):
-                torch.manual_seed(seed)
+            with unchanged_chance(self.device, seed):
                 activations = self._prepared(view(images))
         else:
             activations = self._prepared(view(images))
         rows = [_row(activations, i) if len(self.objectives) > 1 else activations for i in range(len(self.objectives))]
         total, gradient = torch.zeros(len(images), device=self.device, dtype=self.dtype), torch.zeros_like(images)
         for k, (mask, parts) in enumerate(self._passes):
-            scores = torch.cat([part.score(row) if part else total[:1] for part, row in zip(parts, rows, strict=True)])
+            none = total.new_zeros(1)
+            scores = torch.cat([part.score(row) if part else none for part, row in zip(parts, rows, strict=True)])
             total = total + scores.detach()
             if not scores.requires_grad:
                 continue
@@ -140,10 +136,11 @@ class Climb:
         return total, gradient
 
 
+@torch.inference_mode(False)
 def check_objective(network: Network | nn.Module, objective: Objectives, images: Tensor) -> None:
     """Raises what `ascend` and `dream` would raise for this objective on these images, and starts nothing."""
     network = as_network(network)
-    Climb(network, objective, checked_images(images).to(network.device, network.dtype))
+    Climb(network, objective, checked_images(images).detach().to(network.device, network.dtype, copy=True))
 
 
 def _one_for_each(objective: Objectives, batch: int) -> tuple[Objective, ...]:
@@ -157,7 +154,7 @@ def _one_for_each(objective: Objectives, batch: int) -> tuple[Objective, ...]:
 
 
 def _passes(
-    objectives: Sequence[Objective], device: torch.device, dtype: torch.dtype
+    objectives: Sequence[Objective], size: Sequence[int], device: torch.device, dtype: torch.dtype
 ) -> list[tuple[Tensor | None, list[Objective | None]]]:
     """The objectives' terms in groups that share one backward pass: (mask (rows, 1, h, w) or None, one part a row).
 
@@ -165,27 +162,30 @@ def _passes(
     """
     rows = []
     for one in objectives:
-        groups: dict[int | None, list[Any]] = {}
+        groups: dict[int, list[Term]] = {}
+        # A constant has no gradient to confine; without its company it would count as reaching the whole picture.
+        company = next(term.mask for term in one.terms if term.layers)
         for term in one.terms:
-            groups.setdefault(None if term.mask is None else id(term.mask), []).append(term)
+            groups.setdefault(id(term.mask if term.layers else company), []).append(term)
         rows.append(list(groups.values()))
     passes = []
     for k in range(max(len(groups) for groups in rows)):
         parts = [Objective(tuple(groups[k])) if k < len(groups) else None for groups in rows]
-        masks = [part.terms[0].mask if part else None for part in parts]
-        shape = next((mask.shape for mask in masks if mask is not None), None)
-        mask = None
-        if shape is not None:
-            ones = torch.ones(shape)
-            mask = torch.stack([ones if m is None else m.cpu() for m in masks])[:, None].to(device, dtype)
-        passes.append((mask, parts))
+        masks = [torch.zeros(*size) if part is None else _mask(part, size) for part in parts]
+        mask = torch.stack([each.to(device, dtype) for each in masks])[:, None]
+        passes.append((None if mask.eq(1).all() else mask, parts))
     return passes
+
+
+def _mask(part: Objective, size: Sequence[int]) -> Tensor:
+    mask = next(term.mask for term in part.terms if term.layers)
+    return torch.ones(*size) if mask is None else mask
 
 
 def _probe(prepared: Prepared, objectives: Sequence[Objective], images: Tensor) -> None:
     """Scores one image, so that a channel out of range or a layer without gradient is an error before any work."""
     image = images[:1].detach().requires_grad_()
-    with torch.inference_mode(False), torch.enable_grad(), unchanged_chance(prepared.network.device):
+    with torch.enable_grad(), unchanged_chance(prepared.network.device):
         activations = prepared(image)
     for name, activation in activations.items():
         if not activation.requires_grad:

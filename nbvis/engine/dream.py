@@ -31,12 +31,15 @@ class _DreamSettings(Settings):
         super().__post_init__()
         whole(self.steps, "steps")
         whole(self.jitter, "jitter, in pixels,")
-        if not 0 <= self.rotation <= 360:
+        if not (isinstance(self.rotation, int | float) and 0 <= self.rotation <= 360):
             raise ValueError(f"rotation is in degrees from 0 to 360, not {self.rotation!r}")
-        if self.smoothing is not None and not 0 < self.smoothing < math.inf:
+        if self.smoothing is not None and not (
+            isinstance(self.smoothing, int | float) and 0 < self.smoothing < math.inf
+        ):
             raise ValueError(f"smoothing is None or a number above 0, not {self.smoothing!r}")
 
 
+@torch.inference_mode(False)
 def dream(
     network: Network | nn.Module,
     objective: Objectives,
@@ -91,7 +94,7 @@ def dream(
         [(1, 3, 28, 42), (1, 3, 40, 60)]
     """
     network = as_network(network)
-    images = checked_images(images).detach().to(network.device, network.dtype)
+    images = checked_images(images).detach().to(network.device, network.dtype, copy=True)
     sizes = octave_sizes(images.shape[2], images.shape[3], octaves, octave_scale)
     settings = _DreamSettings(objective, lr, steps, jitter, rotation, smoothing)
     bases = _bases(images, sizes)
@@ -109,7 +112,7 @@ def octave_sizes(height: int, width: int, octaves: int, octave_scale: float) -> 
         [(72, 109), (102, 153), (142, 214), (200, 300)]
     """
     whole(octaves, "octaves", least=1)
-    if octaves > 1 and not 1 < octave_scale < math.inf:
+    if octaves > 1 and not (isinstance(octave_scale, int | float) and 1 < octave_scale < math.inf):
         raise ValueError(f"octave_scale is a ratio above 1, not {octave_scale!r}")
     sizes = [(int(height * octave_scale**-n), int(width * octave_scale**-n)) for n in range(octaves - 1, -1, -1)]
     if min(sizes[0]) < 1:
@@ -117,6 +120,7 @@ def octave_sizes(height: int, width: int, octaves: int, octave_scale: float) -> 
     return sizes
 
 
+@torch.inference_mode(False)
 def _dream(climb: Climb, bases: list[Tensor], settings: _DreamSettings, seed: int) -> Steps:
     generator = torch.Generator()
     detail = torch.zeros_like(bases[0])
@@ -128,9 +132,12 @@ def _dream(climb: Climb, bases: list[Tensor], settings: _DreamSettings, seed: in
         inner = 0
         while inner < settings.steps:
             step_seed = seed * 1_000_003 + index
-            image = _painted(base, detail, movable)
+            # Enlarged detail may leave [0, 1] until the first update of its octave; as it is, it gives the gradient.
             score, gradient, notes = climb.gradient(
-                image, _view(settings, generator, step_seed), step_seed, _shape(settings, inner)
+                framed(base + detail, base, movable),
+                _view(settings, generator, step_seed),
+                step_seed,
+                _shape(settings, inner),
             )
             detail = (detail + settings.lr * gradient).clamp(-base, 1 - base)
             index, inner = index + 1, inner + 1
@@ -147,9 +154,13 @@ def _dream(climb: Climb, bases: list[Tensor], settings: _DreamSettings, seed: in
             if changes:
                 settings = settings.changed(changes)  # type: ignore[assignment]
                 if "objective" in changes:
-                    climb.set_objective(settings.objective)
                     # What was dreamed so far belongs to the picture, also where the new masks let nothing change.
-                    base, detail = step.image, torch.zeros_like(detail)
+                    painted = step.make_image()
+                    for later in range(octave, octaves):
+                        finer = bases[later].shape[2:]
+                        bases[later] = _painted(bases[later], _resized_to(painted - base, finer), climb.movable(finer))
+                    base, detail = painted, torch.zeros_like(detail)
+                    climb.set_objective(settings.objective)
                     movable = climb.movable(size)
 
 
@@ -194,6 +205,9 @@ def _shape(settings: _DreamSettings, inner: int) -> Callable[[Tensor], Tensor]:
             sd = 2 * (inner + 1) / settings.steps + settings.smoothing
             gradient = torch.stack([_blurred(gradient, s) for s in (sd / 2, sd, 2 * sd)]).sum(0)
         spread = gradient.flatten(1).std(1).view(-1, 1, 1, 1)
+        largest = gradient.abs().flatten(1).amax(1).view(-1, 1, 1, 1)
+        # Where it is the same everywhere, its deviation is rounding alone and dividing by it would be an explosion.
+        spread = torch.where(spread > 1e-6 * largest, spread, largest)
         return gradient / torch.where(spread > 0, spread, 1)
 
     return shape

@@ -2,10 +2,15 @@
 
 import copy
 import difflib
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from .chance import unchanged_chance
 
 
 class Network:
@@ -47,10 +52,15 @@ class Network:
         self.input_size = None if input_size is None else (int(input_size[0]), int(input_size[1]))
         self.device = _best_device() if device == "auto" else torch.device(device)
         self.name = type(eager(module)).__name__
+        self.observers: list[Callable[[nn.Module], AbstractContextManager[object]]] = []
 
     def __call__(self, images: Tensor) -> Tensor:
         """The module's output for images in [0, 1], in eval mode; gradients reach the images, never the weights."""
-        return self.twin()(self.enter(images))
+        with unchanged_chance(self.device), ExitStack() as watching:
+            twin = self.twin()
+            for observer in self.observers:
+                watching.enter_context(observer(twin))
+            return twin(self.enter(images))
 
     def __repr__(self) -> str:
         """One line: name, number of classes and input size, as far as they are known."""
@@ -69,12 +79,15 @@ class Network:
 
     def enter(self, images: Tensor) -> Tensor:
         """Images in [0, 1] as the module takes them: its device, its dtype, its own preprocessing."""
-        images = images.to(self.device, self.dtype)
+        # A copy, because a module may begin with an operation in place.
+        images = images.to(self.device, self.dtype, copy=True)
         return images if self.preprocess is None else self.preprocess(images)
 
     def twin(self) -> nn.Module:
         """A private copy in eval mode, frozen, on `device`; it shares the storage of weights already there."""
-        return _twin(self.module).to(self.device)
+        twin = _twin(self.module)
+        moved = any(tensor.device != self.device for part in twin.modules() for tensor in _tensors(part))
+        return twin.to(self.device) if moved else twin
 
     @classmethod
     def torchvision(cls, name: str, weights: str | None = "DEFAULT", device: str | torch.device = "auto") -> "Network":
@@ -112,9 +125,11 @@ class Network:
         network.name = name
         if chosen is not None:
             preset = chosen.transforms()
-            network.preprocess = _normalize(preset.mean, preset.std)
+            if hasattr(preset, "mean"):  # detectors normalise inside the model
+                network.preprocess = _normalize(preset.mean, preset.std)
             network.labels = list(chosen.meta["categories"])
-            network.input_size = (preset.crop_size[0], preset.crop_size[0])
+            if hasattr(preset, "crop_size"):  # segmentation takes any size
+                network.input_size = (preset.crop_size[0], preset.crop_size[0])
         return network
 
 
@@ -148,9 +163,19 @@ def near(given: object, names: Sequence[str], most: int = 12) -> str:
     return f"; there are {shown}" + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def fingerprint(modules: Sequence[nn.Module]) -> tuple[tuple[int, int], ...]:
-    """Changes whenever a weight or buffer is replaced or written in place."""
-    return tuple((t.data_ptr(), 0 if t.is_inference() else t._version) for m in modules for t in _tensors(m))
+def fingerprint(module: nn.Module) -> tuple[int, ...]:
+    """Changes whenever a part, a weight or a buffer is replaced, or a tensor is written in place."""
+    found: list[int] = []
+    parts, seen = [module], {id(module)}
+    for part in parts:  # by hand, because `modules()` takes three times as long and this happens at every step
+        found.append(id(part))
+        for tensor in _tensors(part):
+            found += (tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)
+        for child in part._modules.values():
+            if child is not None and id(child) not in seen:
+                seen.add(id(child))
+                parts.append(child)
+    return tuple(found)
 
 
 def _tensors(module: nn.Module) -> list[Tensor]:
@@ -172,41 +197,78 @@ def _normalize(mean: Sequence[float], std: Sequence[float]) -> Callable[[Tensor]
 
 
 def _twin(module: nn.Module) -> nn.Module:
-    """A structural copy that shares the weights' storage, frozen and in eval mode; buffers are copied.
+    """A structural copy that shares the weights' storage, frozen and in eval mode; all other tensors are its own.
 
-    Children come first, so that what one module holds and cannot be copied (a lock, an open file) is shared without
-    the rest of the network being shared too.
+    Every part has its empty twin before any is filled, so that parts may refer to each other in circles.
     """
-    memo: dict[int, object] = {}
-    for part in reversed(list(module.modules())):
+    memo: dict[int, Any] = {}
+    parts = [part for part in module.modules() if not isinstance(part, torch.jit.ScriptModule)]
+    scripts = [part for part in module.modules() if isinstance(part, torch.jit.ScriptModule)]
+    inner = {id(below) for part in scripts for below in part.modules() if below is not part}
+    memo.update({id(part): _Scripted(part) for part in scripts if id(part) not in inner})
+    for part in parts:
         for parameter in part._parameters.values():
             if parameter is not None:
-                memo[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=False)
-        for value in vars(part).values():
-            if isinstance(value, Tensor) and id(value) not in memo:
-                memo[id(value)] = value.detach()
-    for part in reversed(list(module.modules())):
-        if id(part) not in memo:
-            memo[id(part)] = _twin_of_one(part, memo)
-    twin = memo[id(module)]
-    assert isinstance(twin, nn.Module)
-    return twin
+                memo[id(parameter)] = nn.Parameter(_alias(parameter), requires_grad=False)
+        for value in (*part._buffers.values(), *vars(part).values()):
+            if isinstance(value, Tensor):
+                memo.setdefault(id(value), value.detach().clone())
+        if eager(part) is part:
+            memo[id(part)] = object.__new__(type(part))
+    for part in parts:
+        if eager(part) is not part:
+            memo[id(part)] = memo[id(eager(part))]
+    for part in parts:
+        if eager(part) is part:
+            own = {k: v if type(v) in _PLAIN else _copied(v, memo) for k, v in vars(part).items()}
+            vars(memo[id(part)]).update(own, training=False, _compiled_call_impl=None)
+    return memo[id(module)]
 
 
-def _twin_of_one(part: nn.Module, memo: dict[int, object]) -> nn.Module:
-    if eager(part) is not part:
-        original = memo[id(eager(part))]
-        assert isinstance(original, nn.Module)
-        return original
-    if isinstance(part, torch.jit.ScriptModule):
-        return copy.deepcopy(part).eval().requires_grad_(False)
-    twin = type(part).__new__(type(part))
-    memo[id(part)] = twin
-    for key, value in vars(part).items():
-        try:
-            twin.__dict__[key] = copy.deepcopy(value, memo)
-        except Exception:
-            twin.__dict__[key] = value
-    twin.__dict__["training"] = False
-    twin.__dict__["_compiled_call_impl"] = None
-    return twin
+class _Scripted(nn.Module):
+    """The twin of a TorchScript module: one part, which takes hooks as its inner parts cannot."""
+
+    def __init__(self, part: torch.jit.ScriptModule):
+        super().__init__()
+        with torch.no_grad():  # otherwise the copies of the weights are not leaves
+            self._inside = [copy.deepcopy(part).eval()]
+        for parameter in self._inside[0].parameters():
+            parameter.requires_grad_(False)
+        self.eval()
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self._inside[0](*args, **kwargs)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        self._inside[0]._apply(fn)
+        return self
+
+
+_PLAIN = frozenset((bool, int, float, str, type(None)))
+
+
+def _alias(parameter: Tensor) -> Tensor:
+    return parameter.detach().clone() if parameter.is_inference() else parameter.detach()
+
+
+def _copied(value: Any, memo: dict[int, Any]) -> Any:
+    """A deep copy in which what cannot be copied (a lock, an open file) is shared, and only that."""
+    # Most of a module is plain settings and dicts of hooks or of what has its twin already; deepcopy is slow to see it.
+    kind = type(value)
+    if kind in (dict, OrderedDict, set) and not value:
+        return kind()
+    if kind in _PLAIN or (kind is tuple and all(type(each) in _PLAIN for each in value)):
+        return value
+    if kind is dict and all(each is None or id(each) in memo for each in value.values()):
+        return {key: None if each is None else memo[id(each)] for key, each in value.items()}
+    size = len(memo)
+    try:
+        return copy.deepcopy(value, memo)
+    except Exception:
+        while len(memo) > size:  # half-made copies
+            memo.popitem()
+        if not isinstance(value, dict):
+            return value
+        own = copy.copy(value)
+        own.update({key: _copied(each, memo) for key, each in value.items()})
+        return own

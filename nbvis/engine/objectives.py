@@ -60,7 +60,9 @@ class Objective:
             ValueError: if the mask is not two-dimensional, leaves [0, 1], holds NaN, or is 0 everywhere.
         """
         mask = _checked_mask(mask)
-        return Objective(tuple(replace(t, mask=mask if t.mask is None else t.mask * mask) for t in self.terms))
+        # Terms that shared a mask go on sharing one, since what shares a mask shares a gradient.
+        masks = {id(t.mask): mask if t.mask is None else _checked_mask(_product(t.mask, mask)) for t in self.terms}
+        return Objective(tuple(replace(t, mask=masks[id(t.mask)]) for t in self.terms))
 
     def __add__(self, other: "Objective | float") -> "Objective":
         """The sum; a number is added to every image's score."""
@@ -102,7 +104,7 @@ class Objective:
         for term in self.terms:
             sign = "-" if term.weight < 0 else "+"
             part = term.text if term.mask is None else f"{_bracketed(term.text)}.within(mask)"
-            size = f"{abs(term.weight):.6g}"
+            size = repr(abs(term.weight)).removesuffix(".0")
             part = size if not term.layers else part if size == "1" else f"{size} * {part}"
             text += f" {sign} {part}" if text else (f"-{part}" if sign == "-" else part)
         return text
@@ -138,6 +140,8 @@ def unit(layer: str, channel: int, row: int | None = None, column: int | None = 
         column: None for the middle, which is width // 2.
     """
     channel = _whole(channel, "a channel")
+    row = None if row is None else _whole(row, "a row")
+    column = None if column is None else _whole(column, "a column")
 
     def score(acts: Activations) -> Tensor:
         plane = _channel(acts[layer], layer, channel)
@@ -181,6 +185,28 @@ def activity(layer: str) -> Objective:
         layer: the layer's name.
     """
     return _term(lambda acts: _mean(acts[layer].square()), layer, f"activity({layer!r})")
+
+
+def energy(layer: str, index: int) -> Objective:
+    """Half the sum of one channel's squared activations; its gradient there is the activation map itself.
+
+    This is where the Deep Visualization Toolbox starts its backward passes from in live mode.
+
+    Args:
+        layer: the layer's name.
+        index: the channel, from 0; negative counts from the end.
+
+    Example:
+        >>> energy("conv", 1).score({"conv": torch.tensor([[[[5.0]], [[2.0]]]])})
+        tensor([2.])
+    """
+    index = _whole(index, "a channel")
+
+    def score(acts: Activations) -> Tensor:
+        squares = _channel(acts[layer], layer, index).square()
+        return (squares if squares.dim() == 1 else squares.flatten(1).sum(1)) / 2
+
+    return _term(score, layer, f"energy({layer!r}, {index})")
 
 
 def custom(function: Callable[..., Tensor], *layers: str) -> Objective:
@@ -255,13 +281,22 @@ def _whole(value: Any, what: str) -> int:
     return value.__index__()
 
 
+def _product(mask: Tensor, other: Tensor) -> Tensor:
+    if mask.shape != other.shape:
+        raise ValueError(f"one mask has {tuple(mask.shape)} pixels, the other {tuple(other.shape)}")
+    return mask * other.to(mask)
+
+
 def _bracketed(text: str) -> str:
     return f"({text})" if " * " in text else text
 
 
 def _checked_mask(mask: Any) -> Tensor:
-    mask = torch.as_tensor(mask).detach()
-    if mask.dim() != 2:
+    try:
+        mask = torch.as_tensor(mask).detach()
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"a mask is a tensor (height, width), not {type(mask).__name__}") from None
+    if mask.dim() != 2 or not mask.numel():
         raise ValueError(f"a mask is (height, width), not {tuple(mask.shape)}")
     mask = mask if mask.is_floating_point() else mask.float()
     if not torch.isfinite(mask).all() or mask.min() < 0 or mask.max() > 1:

@@ -1,13 +1,19 @@
 """A network made ready for many steps: cut after the last layer needed, batch norm folded, weights in fast order."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
+from torch.overrides import TorchFunctionMode
 
-from .capture import count_calls, explained, forward, unchanged_chance
+from .capture import count_calls, explained, forward
+from .chance import unchanged_chance
 from .network import Network, fingerprint
+from .receptive import flat
 
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
 """Largest difference, relative to the largest activation, that only the order of the additions can explain."""
@@ -34,9 +40,7 @@ class Prepared:
         self.network = network
         self.names = tuple(names)
         self._trial = images[:1].detach()
-        self._modules = list(network.module.modules())
         with torch.inference_mode(False), torch.no_grad(), unchanged_chance(network.device) as drew:
-            self._calls = count_calls(network, self._trial, self.names)
             self._make()
         self.draws_chance = drew[0]
 
@@ -46,16 +50,18 @@ class Prepared:
 
     def refresh(self) -> None:
         """Makes the copy again if the original's weights or buffers have changed."""
-        if fingerprint(self._modules) != self._made_from:
+        if fingerprint(self.network.module) != self._made_from:
             with torch.inference_mode(False), torch.no_grad(), unchanged_chance(self.network.device):
-                self._modules = list(self.network.module.modules())
                 self._make()
 
     def _make(self) -> None:
-        self._made_from = fingerprint(self._modules)
+        original = self.network.module
+        self._made_from = fingerprint(original)
+        # What it was taken of stays alive until the next one, so that no address in it can come to mean something new.
+        self._originals = [*original.modules(), *(t.detach() for t in (*original.parameters(), *original.buffers()))]
+        self._calls = count_calls(self.network, self._trial, self.names)
         self._module, self._format = self.network.twin(), torch.contiguous_format
-        pairs: list[tuple[str, str]] = []
-        with _Pairs(self._module, pairs):
+        with _noting_pairs(self._module) as pairs:
             plain = explained(self.network, self._trial, lambda: self(self._trial))
         # Half precision rounds differently once folded, and half the point of it is to be what the user trained.
         tolerance = _TOLERANCE.get(self.network.dtype)
@@ -65,7 +71,7 @@ class Prepared:
         for fold, layout in _ways(pairs, self.network.device):
             self._module, self._format = self.network.twin(), layout
             if fold:
-                _fold(self._module, [pair for pair in pairs if pair[0] not in self.names])
+                _fold(self._module, pairs)
             if layout is torch.channels_last:
                 _channels_last(self._module)
             if _agrees(lambda: self(self._trial), plain, tolerance):
@@ -95,41 +101,71 @@ def _agrees(run: Callable[[], dict[str, Tensor]], plain: dict[str, Tensor], tole
     )
 
 
-class _Pairs:
-    """Within it, lists (convolution, batch norm) where the one's output is, untouched, the other's input."""
+class _Uses(TorchFunctionMode):
+    """Within it, counts the tensor functions that make something out of the tensors it watches."""
 
-    def __init__(self, module: nn.Module, pairs: list[tuple[str, str]]):
-        self._pairs, self._module = pairs, module
-        self._last: tuple[str, Tensor] | None = None
-        self._calls: dict[str, int] = {}
+    def __init__(self):
+        super().__init__()
+        self._watched: dict[int, Tensor] = {}
+        self._counts: Counter[int] = Counter()
 
-    def __enter__(self) -> None:
-        self._handles = []
-        for name, part in self._module.named_modules():
-            if isinstance(part, nn.Conv2d):
-                self._handles.append(part.register_forward_hook(self._convolved(name)))
-            elif isinstance(part, nn.BatchNorm2d) and part.running_mean is not None:
-                self._handles.append(part.register_forward_pre_hook(self._normed(name)))
+    def watch(self, tensor: Tensor) -> None:
+        self._watched[id(tensor)] = tensor  # held, because the id of what is gone may come back
 
-    def __exit__(self, *_: object) -> None:
-        for handle in self._handles:
+    def of(self, tensor: Tensor) -> int:
+        return self._counts[id(tensor)]
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Runs the function and counts; one that only asks for a shape or the like makes no tensor."""
+        output = func(*args, **(kwargs or {}))
+        if any(isinstance(each, Tensor) for each in flat([output])):
+            given = {id(each) for each in flat([*args, *(kwargs or {}).values()])}
+            self._counts.update(given & self._watched.keys())
+        return output
+
+
+@contextmanager
+def _noting_pairs(module: nn.Module) -> Iterator[list[tuple[str, str]]]:
+    """A list of (convolution, batch norm), full once the block is over.
+
+    The convolution's output goes to the batch norm and nowhere else, and its weight has no other use. A trial alone
+    would not tell: a branch that also uses the output may be shut on the trial's picture and open on the next.
+    """
+    uses = _Uses()
+    convolved: list[tuple[str, nn.Conv2d, Tensor]] = []
+    normed: list[tuple[str, Tensor]] = []
+    handles = []
+    for name, part in module.named_modules():
+        if isinstance(part, nn.Conv2d) and "weight" in part._parameters:
+            uses.watch(part.weight)
+
+            def convolve(part: nn.Conv2d, args: object, output: Tensor, name: str = name) -> None:
+                uses.watch(output)
+                convolved.append((name, part, output))
+
+            handles.append(part.register_forward_hook(convolve, prepend=True))
+        elif isinstance(part, nn.BatchNorm2d) and part.running_mean is not None:
+
+            def norm(part: nn.Module, args: tuple[Tensor, ...], name: str = name) -> None:
+                normed.extend((name, given) for given in args[:1])
+
+            handles.append(part.register_forward_pre_hook(norm))
+    pairs: list[tuple[str, str]] = []
+    try:
+        with uses:
+            yield pairs
+    finally:
+        for handle in handles:
             handle.remove()
-        self._pairs[:] = [pair for pair in self._pairs if all(self._calls[name] == 1 for name in pair)]
-
-    def _convolved(self, name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: object, output: Tensor) -> None:
-            self._calls[name] = self._calls.get(name, 0) + 1
-            self._last = (name, output)
-
-        return hook
-
-    def _normed(self, name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-            self._calls[name] = self._calls.get(name, 0) + 1
-            if self._last is not None and args and args[0] is self._last[1]:
-                self._pairs.append((self._last[0], name))
-
-        return hook
+    calls = Counter([name for name, *_ in convolved] + [name for name, _ in normed])
+    pairs += [
+        (conv, norm)
+        for conv, part, output in convolved
+        for norm, given in normed
+        if given is output and uses.of(output) == uses.of(part.weight) == calls[conv] == calls[norm] == 1
+    ]
 
 
 def _fold(module: nn.Module, pairs: Sequence[tuple[str, str]]) -> None:
@@ -146,6 +182,6 @@ def _fold(module: nn.Module, pairs: Sequence[tuple[str, str]]) -> None:
 
 def _channels_last(module: nn.Module) -> None:
     for part in module.modules():
-        if isinstance(part, nn.Conv2d):
+        if isinstance(part, nn.Conv2d) and "weight" in part._parameters:
             weight = part.weight.contiguous(memory_format=torch.channels_last)
             part.weight = nn.Parameter(weight, requires_grad=False)

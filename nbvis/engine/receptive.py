@@ -1,7 +1,7 @@
 """How far a unit sees: receptive fields, followed through the tensor functions of one forward pass."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,40 +11,82 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
-_Pair = Sequence[float]
+_Pair = Sequence[int]
+_Span = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Along height or width, index q·period + r sees the image's rows or columns q·step + low … q·step + high.
+
+    `spans` holds (low, high) for each r; the period is more than one only after something was enlarged.
+    """
+
+    step: int = 1
+    spans: tuple[_Span, ...] = ((0, 0),)
+
+    def at(self, index: int) -> _Span:
+        turns, rest = divmod(index, len(self.spans))
+        low, high = self.spans[rest]
+        return turns * self.step + low, turns * self.step + high
+
+    def through(self, inputs: int, outputs: int, taps: Callable[[int], Iterable[int]]) -> "_Axis":
+        """After an operation whose output o reads the inputs taps(o), and o + outputs the same plus `inputs`."""
+        turns = len(self.spans) // math.gcd(len(self.spans), inputs)
+        spans = tuple(_hull([self.at(index) for index in taps(o)]) for o in range(outputs * turns))
+        return _Axis(self.step * inputs * turns // len(self.spans), spans)
+
+    def joined(self, other: "_Axis") -> "_Axis | None":
+        """What sees both; None if the two do not advance alike."""
+        if self.step * len(other.spans) != other.step * len(self.spans):
+            return None
+        period = math.lcm(len(self.spans), len(other.spans))
+        spans = tuple(_hull([self.at(index), other.at(index)]) for index in range(period))
+        return _Axis(self.step * period // len(self.spans), spans)
+
+    def size(self) -> int:
+        return int(max(0, *(high - low + 1 for low, high in self.spans)))
 
 
 @dataclass(frozen=True)
 class _Field:
-    """Index i along a tensor's height or width sees the image's rows or columns i·jump + low … i·jump + high."""
+    """Which dimensions of a tensor are height and width, and what their indices see."""
 
     dims: tuple[int, int] = (2, 3)
-    jump: tuple[float, float] = (1, 1)
-    low: tuple[float, float] = (0, 0)
-    high: tuple[float, float] = (0, 0)
+    axes: tuple[_Axis, _Axis] = (_Axis(), _Axis())
+
+    def through(self, *operations: tuple[int, int, Callable[[int], Iterable[int]]]) -> "_Field":
+        rows, columns = (axis.through(*operation) for axis, operation in zip(self.axes, operations, strict=True))
+        return replace(self, axes=(rows, columns))
 
     def window(self, kernel: _Pair, stride: _Pair, padding: _Pair, dilation: _Pair) -> "_Field":
-        """After a window of that size: output i covers the inputs from i·stride - padding on."""
-        return replace(
-            self,
-            jump=_each(lambda j, s: j * s, self.jump, stride),
-            low=_each(lambda low, j, p: low - j * p, self.low, self.jump, padding),
-            high=_each(
-                lambda high, j, k, p, d: high + j * ((k - 1) * d - p), self.high, self.jump, kernel, padding, dilation
-            ),
-        )
+        return self.through(*map(_window, kernel, stride, padding, dilation))
 
-    def spread(self, kernel: _Pair, stride: _Pair, padding: _Pair, dilation: _Pair) -> "_Field":
-        """After a transposed window: output o comes from the inputs (o + padding - reach) / stride to the next."""
-        return replace(
-            self,
-            jump=_each(lambda j, s: j / s, self.jump, stride),
-            low=_each(
-                lambda low, j, k, s, p, d: low + j * math.ceil((p - (k - 1) * d) / s),
-                *(self.low, self.jump, kernel, stride, padding, dilation),
-            ),
-            high=_each(lambda high, j, s, p: high + j * math.floor(p / s), self.high, self.jump, stride, padding),
-        )
+
+def _window(kernel: int, stride: int, padding: int, dilation: int) -> tuple[int, int, Callable[[int], Iterable[int]]]:
+    def taps(o: int) -> Iterable[int]:
+        return range(o * stride - padding, o * stride - padding + kernel * dilation, dilation)
+
+    return stride, 1, taps
+
+
+def _transposed_window(
+    kernel: int, stride: int, padding: int, dilation: int
+) -> tuple[int, int, Callable[[int], Iterable[int]]]:
+    def taps(o: int) -> Iterable[int]:
+        places = (o + padding - tap * dilation for tap in range(kernel))
+        return [place // stride for place in places if place % stride == 0]
+
+    return 1, stride, taps
+
+
+def _proportional(
+    before: int, after: int, taps: Callable[[int, int, int], Iterable[int]]
+) -> tuple[int, int, Callable[[int], Iterable[int]]]:
+    """From `before` to `after` indices by taps(o, before, after), both numbers without their common divisor."""
+    common = math.gcd(before, after)
+    before, after = before // common, after // common
+    return before, after, lambda o: taps(o, before, after)
 
 
 class ReceptiveFields(TorchFunctionMode):
@@ -66,24 +108,24 @@ class ReceptiveFields(TorchFunctionMode):
         field = self._fields.get(activation)
         if field is None:
             return None
-        height, width = (int(high - low) + 1 for low, high in zip(field.low, field.high, strict=True))
-        return height, width
+        rows, columns = field.axes
+        return rows.size(), columns.size()
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Runs the function and notes the field of what it returns."""
-        kwargs = kwargs or {}
-        sources = [t for t in _flat([*args, *kwargs.values()]) if isinstance(t, Tensor) and t in self._fields]
+        kwargs = dict(kwargs or {})
+        if "input" in kwargs:  # what comes first by position has different names in different functions
+            args = (kwargs.pop("input"), *args)
+        sources = [t for t in flat([*args, *kwargs.values()]) if isinstance(t, Tensor) and t in self._fields]
         fields = [self._fields[t] for t in sources]
-        shape = sources[0].shape if sources else None
+        shapes = [t.shape for t in sources]
         output = func(*args, **kwargs)
-        if sources and isinstance(output, Tensor):
-            self._fields[output] = _after(func, args, kwargs, fields, shape, output)
-        elif sources and isinstance(output, tuple | list):
-            for part in _flat(output):
+        if sources and isinstance(output, Tensor | tuple | list):
+            for part in flat([output]):
                 if isinstance(part, Tensor):
-                    self._fields[part] = _after(func, args, kwargs, fields, shape, part)
+                    self._fields[part] = _after(func, args, kwargs, fields, shapes, part)
         return output
 
 
@@ -92,21 +134,32 @@ def _after(
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     fields: list[_Field | None],
-    shape: Any,
+    shapes: list[torch.Size],
     output: Tensor,
 ) -> _Field | None:
     name = getattr(func, "__name__", "").strip("_")
-    field = _union(fields)
+    field, shape = _union(fields), shapes[0]
     if field is None:
         return None
     if name in _WINDOWS:
         return _WINDOWS[name](field, output, *args, **kwargs)
-    if name == "permute":
-        order = [d % len(shape) for d in (args[1] if isinstance(args[1], tuple | list) else args[1:])]
+    if name in ("permute", "transpose"):
+        order = list(range(len(shape)))
+        if name == "permute":
+            order = [d % len(shape) for d in (args[1] if isinstance(args[1], tuple | list) else args[1:])]
+        else:
+            a, b = args[1:]
+            order[a], order[b] = order[b], order[a]
+            order = [d % len(shape) for d in order]
         return replace(field, dims=(order.index(field.dims[0]), order.index(field.dims[1])))
-    if name in _POINTWISE and output.dim() == len(shape) and all(output.shape[d] == shape[d] for d in field.dims):
+    if name in ("view", "reshape", "flatten", "unflatten"):
+        # Dimensions before the last two may be regrouped, as a channel shuffle does.
+        kept = field.dims == (len(shape) - 2, len(shape) - 1) and output.shape[-2:] == shape[-2:]
+        return replace(field, dims=(output.dim() - 2, output.dim() - 1)) if kept else None
+    same_places = all(len(s) == output.dim() and all(output.shape[d] == s[d] for d in field.dims) for s in shapes)
+    if name in _POINTWISE and same_places:
         return field
-    if name in ("linear", "layer_norm") and output.dim() == len(shape) and max(field.dims) < output.dim() - 1:
+    if name in ("linear", "layer_norm") and same_places and max(field.dims) < output.dim() - 1:
         return field
     return None
 
@@ -119,7 +172,8 @@ def _convolution(field, output, images, weight, bias=None, stride=1, padding=0, 
 
 
 def _transposed(field, output, images, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
-    return field.spread(weight.shape[2:], _pair(stride), _pair(padding), _pair(dilation))
+    windows = map(_transposed_window, weight.shape[2:], _pair(stride), _pair(padding), _pair(dilation))
+    return field.through(*windows)
 
 
 def _pool(field, output, images, kernel_size, stride=None, padding=0, dilation=1, *_, **__):
@@ -131,11 +185,14 @@ def _average_pool(field, output, images, kernel_size, stride=None, padding=0, *_
 
 
 def _adaptive(field, output, images, output_size, *_, **__):
-    before, after = images.shape[2:], output.shape[2:]
-    if any(b % a or (a == 1 and b > 1) for b, a in zip(before, after, strict=True)):
+    sizes = list(zip(images.shape[2:], output.shape[2:], strict=True))
+    if any(after == 1 and before > 1 for before, after in sizes):
         return None
-    kernel = [b // a for b, a in zip(before, after, strict=True)]
-    return field.window(kernel, kernel, (0, 0), (1, 1))
+    return field.through(*(_proportional(before, after, _adaptive_taps) for before, after in sizes))
+
+
+def _adaptive_taps(o: int, before: int, after: int) -> Iterable[int]:
+    return range(o * before // after, -((o + 1) * -before // after))
 
 
 def _padding(field, output, images, pad, *_, **__):
@@ -143,16 +200,34 @@ def _padding(field, output, images, pad, *_, **__):
     return field.window((1, 1), (1, 1), (top, left), (1, 1)) if len(pad) <= 4 else None
 
 
-def _interpolated(field, output, images, size=None, scale_factor=None, mode="nearest", *_, **__):
-    factor = [a / b for a, b in zip(output.shape[2:], images.shape[2:], strict=True)]
-    if min(factor) < 1:
-        return None
-    reach = 0 if mode == "nearest" else 1
-    return replace(
-        field,
-        jump=_each(lambda j, f: j / f, field.jump, factor),
-        high=_each(lambda high, j: high + j * reach, field.high, field.jump),
+def _interpolated(
+    field,
+    output,
+    images,
+    size=None,
+    scale_factor=None,
+    mode="nearest",
+    align_corners=None,
+    recompute_scale_factor=None,
+    antialias=False,
+):
+    taps = {"nearest": _nearest_taps, "bilinear": _linear_taps}.get(mode)
+    sizes = list(zip(images.shape[2:], output.shape[2:], strict=True))
+    uneven = scale_factor is not None and any(
+        before * factor != after for (before, after), factor in zip(sizes, _pair(scale_factor), strict=True)
     )
+    if taps is None or align_corners or antialias or (uneven and not recompute_scale_factor):
+        return None
+    return field.through(*(_proportional(before, after, taps) for before, after in sizes))
+
+
+def _nearest_taps(o: int, before: int, after: int) -> Iterable[int]:
+    return (o * before // after,)
+
+
+def _linear_taps(o: int, before: int, after: int) -> Iterable[int]:
+    place, rest = divmod((2 * o + 1) * before - after, 2 * after)
+    return (place, place + 1) if rest else (place,)
 
 
 _WINDOWS: dict[str, Callable[..., _Field | None]] = {
@@ -177,18 +252,18 @@ _POINTWISE = frozenset(
 
 
 def _union(fields: Sequence[_Field | None]) -> _Field | None:
-    known = [field for field in fields if field is not None]
-    if not known or len(known) < len(fields) or len({(f.jump, f.dims) for f in known}) > 1:
-        return None
-    return replace(
-        known[0],
-        low=(min(f.low[0] for f in known), min(f.low[1] for f in known)),
-        high=(max(f.high[0] for f in known), max(f.high[1] for f in known)),
-    )
+    union = fields[0]
+    for field in fields[1:]:
+        if union is None or field is None or union.dims != field.dims:
+            return None
+        rows, columns = (a.joined(b) for a, b in zip(union.axes, field.axes, strict=True))
+        union = replace(union, axes=(rows, columns)) if rows and columns else None
+    return union
 
 
-def _each(function: Callable[..., float], *pairs: _Pair) -> tuple[float, float]:
-    return function(*(p[0] for p in pairs)), function(*(p[1] for p in pairs))
+def _hull(spans: Sequence[_Span]) -> _Span:
+    """What covers them all; (inf, -inf) covers nothing."""
+    return min((low for low, _ in spans), default=math.inf), max((high for _, high in spans), default=-math.inf)
 
 
 def _pair(value: Any) -> tuple[Any, Any]:
@@ -197,9 +272,10 @@ def _pair(value: Any) -> tuple[Any, Any]:
     return value, value
 
 
-def _flat(values: Any) -> Iterator[Any]:
+def flat(values: Any) -> Iterator[Any]:
+    """What is in lists and tuples in each other."""
     for value in values:
         if isinstance(value, tuple | list):
-            yield from _flat(value)
+            yield from flat(value)
         else:
             yield value

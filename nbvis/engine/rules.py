@@ -1,88 +1,141 @@
 """Backward rules for rectifiers, applied where the tensor function is called, whoever calls it."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-Rule = Callable[[Tensor, Tensor, Tensor], Tensor]
+Rule = Callable[[Tensor, "Gate"], Tensor]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a rectifier let through: its output, its bounds, and its slope below them (LeakyReLU)."""
+
+    output: Tensor
+    low: float
+    high: float | None
+    slope: float
+
+    def plain(self, gradient: Tensor) -> Tensor:
+        """The ordinary backward pass, by PyTorch's own fused functions."""
+        if self.slope:
+            return torch.ops.aten.leaky_relu_backward(gradient, self.output, self.slope, True)
+        if self.high is None:
+            return torch.ops.aten.threshold_backward(gradient, self.output, self.low)
+        return torch.ops.aten.hardtanh_backward(gradient, self.output, self.low, self.high)
+
+    def above(self) -> Tensor:
+        """True where the input exceeds the upper bound."""
+        return torch.zeros_like(self.output, dtype=torch.bool) if self.high is None else self.output >= self.high
+
+    def inside(self) -> Tensor:
+        """True where the input lies between the bounds."""
+        return (self.output > self.low) & ~self.above()
 
 
 class Rectifiers(TorchFunctionMode):
     """Within it, every ReLU and ReLU6 has the backward rule given: module, functional, in-place, method or reused.
 
     Args:
-        rule: (gradient, inside, above) → gradient at the input, where `gradient` arrives from the output, `inside` is
-            True where the input lies between the rectifier's bounds and `above` where it exceeds the upper one.
+        rule: (gradient, gate) → gradient at the input, where `gradient` arrives from the output and `gate` is what the
+            rectifier did there.
+        leaky: whether LeakyReLU has the rule too.
+
+    Attributes:
+        met: how often each tensor function that took the rule was called, by name.
     """
 
-    def __init__(self, rule: Rule):
+    def __init__(self, rule: Rule, leaky: bool = False):
         super().__init__()
         self.rule = rule
+        self.leaky = leaky
+        self.met: Counter[str] = Counter()
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Runs the function; a rectifier runs with the rule."""
         kwargs = kwargs or {}
-        bounds = _bounds(func, args, kwargs)
-        if bounds is None:
+        bounds = _bounds(func, args, kwargs) or (_leaky(func, args, kwargs) if self.leaky else None)
+        images: Any = args[0] if args else kwargs.get("input")
+        if bounds is None or not images.is_floating_point():  # whole numbers are indices and sizes, kept in bounds
             return func(*args, **kwargs)
-        images = args[0] if args else kwargs["input"]
-        output: Any = _Rectifier.apply(images, *bounds, self.rule)
-        return images.copy_(output) if _in_place(func.__name__, args, kwargs) else output
+        self.met[func.__name__.rstrip("_")] += 1
+        return _Rectifier.apply(images, *bounds, self.rule, _in_place(func.__name__, args, kwargs))
 
 
-def redirected(gradient: Tensor, inside: Tensor, above: Tensor) -> Tensor:
+def redirected(gradient: Tensor, gate: Gate) -> Tensor:
     """Where an image gets no gradient at all through a rectifier, lets through what leads back inside its bounds.
 
     Source: the redirected ReLU of Mordvintsev et al.'s lucid, here for a score that is to grow, and for ReLU6 too.
     """
-    plain = gradient * inside
-    blocked = ~(plain != 0).flatten(1).any(1)
+    plain = gate.plain(gradient)
+    rows = plain.flatten(1) if plain.dim() > 1 else plain.reshape(-1, 1)
+    blocked = ~(rows != 0).any(1)
     if not blocked.any():
         return plain
-    inward = torch.where(above, gradient < 0, gradient > 0)
-    redirected = torch.where(inside | inward, gradient, torch.zeros_like(gradient))
-    return torch.where(blocked.view(-1, *[1] * (gradient.dim() - 1)), redirected, plain)
+    inward = torch.where(gate.above(), gradient < 0, gradient > 0)
+    redirected = torch.where(gate.inside() | inward, gradient, torch.zeros_like(gradient))
+    return torch.where(blocked.view((*plain.shape[:1], *[1] * (plain.dim() - 1))), redirected, plain)
 
 
 class _Rectifier(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, images: Tensor, low: float, high: float | None, rule: Rule) -> Tensor:
-        ctx.save_for_backward(images.detach().clone())
-        ctx.high, ctx.low, ctx.rule = high, low, rule
-        return images.clamp(low, high)
+    def forward(
+        ctx: Any, images: Tensor, low: float, high: float | None, slope: float, rule: Rule, in_place: bool
+    ) -> Tensor:
+        ctx.low, ctx.high, ctx.slope, ctx.rule = low, high, slope, rule
+        if in_place:
+            ctx.mark_dirty(images)
+            output = F.leaky_relu_(images, slope) if slope else images.clamp_(low, high)
+        else:
+            output = F.leaky_relu(images, slope) if slope else images.clamp(low, high)
+        # The output tells on which side of a bound the input was, and what follows keeps it anyway.
+        ctx.save_for_backward(output)
+        return output
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        (images,) = ctx.saved_tensors
-        above = torch.zeros_like(images, dtype=torch.bool) if ctx.high is None else images >= ctx.high
-        return ctx.rule(gradients[0], (images > ctx.low) & ~above, above), None, None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None, None]:
+        (output,) = ctx.saved_tensors
+        gate = Gate(output, ctx.low, ctx.high, ctx.slope)
+        return ctx.rule(gradients[0], gate), None, None, None, None, None
 
 
 def _in_place(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-    position = {"relu": 1, "relu6": 1, "hardtanh": 3}.get(name, len(args))
+    position = {"relu": 1, "relu6": 1, "leaky_relu": 2, "hardtanh": 3}.get(name, len(args))
     return name.endswith("_") or bool(args[position] if position < len(args) else kwargs.get("inplace", False))
 
 
 def _bounds(
     func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> tuple[float, float | None] | None:
-    """The bounds below and above which a rectifier is flat, None for any other function."""
+) -> tuple[float, float | None, float] | None:
+    """The bounds below and above which a rectifier is flat and its slope outside, None for any other function."""
     name = getattr(func, "__name__", "")
     if name in ("relu", "relu_"):
-        return 0.0, None
+        return 0.0, None, 0.0
     if name == "relu6":
-        return 0.0, 6.0
+        return 0.0, 6.0, 0.0
     if name in ("hardtanh", "hardtanh_"):
         low = args[1] if len(args) > 1 else kwargs.get("min_val", -1.0)
-        return (0.0, args[2] if len(args) > 2 else kwargs.get("max_val", 1.0)) if low == 0 else None
+        return (0.0, args[2] if len(args) > 2 else kwargs.get("max_val", 1.0), 0.0) if low == 0 else None
     if name in ("clamp", "clamp_", "clamp_min", "clamp_min_", "clip", "clip_"):
         low = args[1] if len(args) > 1 else kwargs.get("min")
         high = args[2] if len(args) > 2 else kwargs.get("max")
         is_rectifier = isinstance(low, int | float) and low == 0 and (high is None or isinstance(high, int | float))
-        return (0.0, None if high is None else float(high)) if is_rectifier else None
+        return (0.0, None if high is None else float(high), 0.0) if is_rectifier else None
     return None
+
+
+def _leaky(
+    func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[float, float | None, float] | None:
+    if getattr(func, "__name__", "") not in ("leaky_relu", "leaky_relu_"):
+        return None
+    slope = args[1] if len(args) > 1 else kwargs.get("negative_slope", 0.01)
+    return (0.0, None, float(slope)) if slope >= 0 else None

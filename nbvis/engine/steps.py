@@ -54,7 +54,7 @@ class Settings:
 
     def __post_init__(self):
         """Refuses what cannot be meant."""
-        if not 0 <= self.lr < float("inf"):
+        if not (isinstance(self.lr, int | float) and 0 <= self.lr < float("inf")):
             raise ValueError(f"lr is a number from 0 up, not {self.lr!r}")
 
     def changed(self, changes: Changes | None) -> Self:

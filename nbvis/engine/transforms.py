@@ -37,38 +37,42 @@ def jitter(pixels: int) -> Transform:
     return shift
 
 
-def zoom(least: float, most: float) -> Transform:
-    """Enlarges each image about its centre by a random factor, both sides alike; edges are reflected.
+def affine(*, shift: float = 0, zoom: tuple[float, float] = (1, 1), degrees: float = 0) -> Transform:
+    """Shows each image from a random place, distance and angle, by one sampling; edges are reflected.
 
     Args:
-        least: the smallest factor; below 1 shrinks.
-        most: the largest; `zoom(1, 1)` is the identity.
+        shift: the largest distance of the view's centre from the image's, rows and columns each, pixels.
+        zoom: the smallest and the largest enlargement, both sides alike; drawn as often 1.1 as 1 / 1.1.
+        degrees: the largest angle either way. `affine()` is the identity.
 
     Raises:
-        ValueError: if the factors are not positive or out of order.
+        ValueError: if the factors of `zoom` are not positive or out of order.
+
+    Example:
+        >>> affine(shift=2, zoom=(0.9, 1.1), degrees=5)(torch.rand(1, 3, 8, 8), torch.Generator()).shape
+        torch.Size([1, 3, 8, 8])
     """
+    least, most = zoom
     if not 0 < least <= most:
         raise ValueError(f"zoom takes 0 < least <= most, not {least} and {most}")
 
-    def scale(images: Tensor, generator: torch.Generator) -> Tensor:
-        draws = torch.rand(len(images), generator=generator, dtype=torch.float64)
-        return warped(images, (least + (most - least) * draws).tolist(), [0.0] * len(images))
+    def warp(images: Tensor, generator: torch.Generator) -> Tensor:
+        down, right, nearer, turn = torch.rand(4, len(images), generator=generator, dtype=torch.float64)
+        shifts = torch.stack([down, right], 1).mul(2).sub(1).mul(shift)
+        factors = least * (most / least) ** nearer
+        return warped(images, factors.tolist(), ((2 * turn - 1) * degrees).tolist(), shifts.tolist())
 
-    return scale
+    return warp
+
+
+def zoom(least: float, most: float) -> Transform:
+    """Enlarges each image about its centre by a random factor, both sides alike; as `affine(zoom=(least, most))`."""
+    return affine(zoom=(least, most))
 
 
 def rotate(degrees: float) -> Transform:
-    """Turns each image about its centre by a random angle; pixels keep their scale and edges are reflected.
-
-    Args:
-        degrees: the largest angle either way; 0 is the identity.
-    """
-
-    def turn(images: Tensor, generator: torch.Generator) -> Tensor:
-        draws = torch.rand(len(images), generator=generator, dtype=torch.float64)
-        return warped(images, [1.0] * len(images), ((2 * draws - 1) * degrees).tolist())
-
-    return turn
+    """Turns each image about its centre by a random angle either way; as `affine(degrees=degrees)`."""
+    return affine(degrees=degrees)
 
 
 def apply(transforms: Sequence[Transform], images: Tensor, generator: torch.Generator) -> Tensor:
@@ -78,19 +82,22 @@ def apply(transforms: Sequence[Transform], images: Tensor, generator: torch.Gene
     return images
 
 
-STANDARD: tuple[Transform, ...] = (jitter(16), zoom(0.95, 1.05), rotate(5), jitter(8))
-"""The transforms that `ascend` uses by default."""
+STANDARD: tuple[Transform, ...] = (affine(shift=48, zoom=(0.8, 1.25), degrees=15),)
+"""The transforms that `ascend` uses by default: with them, what one network sees in a picture others see too."""
 
 
-def warped(images: Tensor, zooms: Sequence[float], degrees: Sequence[float]) -> Tensor:
-    """Each image enlarged and turned about its centre by one bilinear sampling."""
-    if all(z == 1 for z in zooms) and all(d == 0 for d in degrees):
+def warped(
+    images: Tensor, zooms: Sequence[float], degrees: Sequence[float], shifts: Sequence[Sequence[float]] | None = None
+) -> Tensor:
+    """Each image enlarged and turned about a point (rows, columns) off its centre, by one bilinear sampling."""
+    shifts = [(0.0, 0.0)] * len(images) if shifts is None else shifts
+    if all(z == 1 for z in zooms) and not any(degrees) and not any(d or r for d, r in shifts):
         return images
     height, width = images.shape[2:]
     rows = []
-    for z, d in zip(zooms, degrees, strict=True):
+    for z, d, (down, right) in zip(zooms, degrees, shifts, strict=True):
         cos, sin = math.cos(math.radians(d)) / z, math.sin(math.radians(d)) / z
         # affine_grid measures both axes from -1 to 1, so the aspect ratio has to go in and out again.
-        rows.append([[cos, -sin * height / width, 0.0], [sin * width / height, cos, 0.0]])
+        rows.append([[cos, -sin * height / width, 2 * right / width], [sin * width / height, cos, 2 * down / height]])
     grid = F.affine_grid(images.new_tensor(rows), list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
