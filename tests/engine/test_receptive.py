@@ -1,0 +1,219 @@
+"""Receptive fields: published numbers, every kind of layer, and brute force through the gradient."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from nbvis.engine import Network, activations, layers
+
+
+def fields(net, *shape: int):
+    return {layer.name: layer.receptive_field for layer in layers(net, torch.zeros(shape, dtype=torch.float64))}
+
+
+class Plain(nn.Module):
+    """A module around a function."""
+
+    def __init__(self, function, *parts):
+        super().__init__()
+        self.parts, self.function = nn.ModuleList(parts), function
+
+    def forward(self, images):
+        return self.function(images, *self.parts)
+
+
+def field(function, *parts, shape=(1, 1, 16, 20)):
+    """The receptive field of what a function makes of the images."""
+    net = nn.Sequential(Plain(function, *parts)).double().eval()
+    return fields(net, *shape)["0"]
+
+
+def test_alexnet():
+    net = nn.Sequential(
+        *(nn.Conv2d(1, 1, 11, 4), nn.ReLU(), nn.MaxPool2d(3, 2)),
+        *(nn.Conv2d(1, 1, 5, 1, 2), nn.ReLU(), nn.MaxPool2d(3, 2)),
+        *(nn.Conv2d(1, 1, 3, 1, 1), nn.Conv2d(1, 1, 3, 1, 1), nn.Conv2d(1, 1, 3, 1, 1)),
+    ).double()
+    found = fields(net, 1, 1, 227, 227)
+    sizes = [found[name] for name in ("0", "2", "3", "5", "6", "7", "8")]
+    assert sizes == [(side, side) for side in (11, 19, 51, 67, 99, 131, 163)]
+    assert found["1"] == found["0"] and found["4"] == found["3"]
+
+
+def test_resnet18():
+    from torchvision.models import resnet18
+
+    with torch.device("meta"):  # its weights do not matter
+        net = resnet18()
+    found = fields(net.to_empty(device="cpu").double(), 1, 3, 64, 64)
+    assert [found[name] for name in ("conv1", "maxpool", "layer1", "layer2", "layer3", "layer4")] == [
+        (side, side) for side in (7, 11, 43, 99, 211, 435)
+    ]
+    assert found["avgpool"] is None and found["fc"] is None
+
+
+def conv(kernel, **options):
+    return nn.Conv2d(1, 1, kernel, **options)
+
+
+CASES = {
+    "rectangular kernel": (lambda x, c: c(x), [conv((3, 5))], (3, 5)),
+    "dilation": (lambda x, c: c(x), [conv(3, dilation=(2, 3))], (5, 7)),
+    "same padding": (lambda x, c: c(x), [conv(5, padding="same")], (5, 5)),
+    "reflected padding": (lambda x, c: c(x), [conv(5, padding=2, padding_mode="reflect")], (5, 5)),
+    "residual union": (lambda x, a, b: b(a(x)) + x, [conv(3, padding=1), conv(3, padding=1)], (5, 5)),
+    "inception union": (
+        lambda x, a, b: torch.cat([a(x), b(x)], 1),
+        [conv((1, 7), padding=(0, 3)), conv((7, 1), padding=(3, 0))],
+        (7, 7),
+    ),
+    "in-place residual": (lambda x, a: a(x).add_(x), [conv(3, padding=1)], (3, 3)),
+    "strided after pool": (lambda x, a, b: b(F.max_pool2d(a(x), 2)), [conv(3), conv(3, stride=2)], (8, 8)),
+    "functional pooling": (lambda x: F.avg_pool2d(F.max_pool2d(x, kernel_size=3, stride=2), 2), [], (5, 5)),
+    "pool by keyword": (lambda x: F.max_pool2d(input=x, kernel_size=3), [], (3, 3)),
+    "pool with indices": (lambda x: F.max_pool2d(x, 3, return_indices=True)[0], [], (3, 3)),
+    "convolution by keyword": (lambda x, c: F.conv2d(input=x, weight=c.weight, dilation=2), [conv(3)], (5, 5)),
+    "functional padding": (lambda x, c: c(F.pad(x, (1, 1, 1, 1))), [conv(3)], (3, 3)),
+    "padding by keyword": (lambda x, c: c(F.pad(input=x, pad=(1, 1))), [conv(3)], (3, 3)),
+    "adaptive pooling": (lambda x: F.adaptive_avg_pool2d(x, (8, 5)), [], (2, 4)),
+    "adaptive pooling of uneven parts": (lambda x: F.adaptive_avg_pool2d(x, (7, 6)), [], (4, 4)),
+    "activations": (lambda x, c: F.gelu(F.silu(F.hardswish(F.leaky_relu(c(x)).relu_()))).sigmoid(), [conv(3)], (3, 3)),
+    "norms of channels": (lambda x, c: F.local_response_norm(c(x), 2), [conv(3)], (3, 3)),
+    "arithmetic": (lambda x, c: 1 - 2 * c(x).clamp(min=0) / 3, [conv(3)], (3, 3)),
+    "channel slices": (lambda x, c: c(torch.cat([x, x], 1)[:, :1]), [conv(3)], (3, 3)),
+    "channel shuffle": (
+        lambda x, c: c(torch.cat([x, x], 1).view(1, 2, 1, 16, 20).transpose(1, 2).reshape(1, 2, 16, 20)[:, :1]),
+        [conv(3)],
+        (3, 3),
+    ),
+    "channels last": (
+        lambda x, c: nn.Linear(1, 1).double()(c(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2),
+        [conv(3)],
+        (3, 3),
+    ),
+    "transposed convolution": (lambda x, c: c(x), [nn.ConvTranspose2d(1, 1, 4, stride=2)], (2, 2)),
+    "up and down": (
+        lambda x, a, b: b(a(x)),
+        [nn.ConvTranspose2d(1, 1, 2, stride=2), conv(4, stride=2, padding=1)],
+        (3, 3),
+    ),
+    "gaps between transposed windows": (lambda x, c: c(x), [nn.ConvTranspose2d(1, 1, 1, stride=2)], (1, 1)),
+    "enlarged": (lambda x, c: c(F.interpolate(x, scale_factor=2)), [conv(3, padding=1)], (2, 2)),
+    "enlarged smoothly": (lambda x: F.interpolate(x, size=(48, 30), mode="bilinear"), [], (2, 2)),
+    "reduced by every other": (lambda x: F.interpolate(x, scale_factor=0.5), [], (1, 1)),
+    "decoder with a skip": (
+        lambda x, a, b: b(x) + F.interpolate(a(x), scale_factor=2),
+        [conv(2, stride=2), conv(3, padding=1)],
+        (3, 3),
+    ),
+    "global average": (lambda x, c: F.adaptive_avg_pool2d(c(x), 1), [conv(3)], None),
+    "mean": (lambda x, c: c(x).mean((2, 3)), [conv(3)], None),
+    "flattened": (lambda x, c: c(x).flatten(1), [conv(3)], None),
+    "squeeze and excitation": (lambda x, c: c(x) * c(x).mean((2, 3), keepdim=True), [conv(3)], None),
+    "instance norm": (lambda x, c: F.instance_norm(c(x)), [conv(3)], None),
+    "attention": (lambda x: x.flatten(2).softmax(-1).view_as(x), [], None),
+    "broadcast over positions": (lambda x, c: x + c(x), [conv((16, 20))], None),
+    "not from the images": (lambda x: torch.ones(1, 1, 4, 4, dtype=torch.float64), [], None),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_kind_of_layer(name):
+    function, parts, expected = CASES[name]
+    with torch.random.fork_rng():
+        assert field(function, *parts) == expected
+
+
+def test_the_last_call_counts_and_images_of_other_shapes_have_none():
+    shared = nn.Conv2d(1, 1, 3, padding=1)
+    assert fields(nn.Sequential(shared, shared).double(), 1, 1, 8, 8)["0"] == (5, 5)
+    assert fields(nn.Sequential(nn.Linear(4, 2)).double(), 1, 4)["0"] is None
+    assert fields(nn.Sequential(nn.Conv1d(1, 1, 3)).double(), 1, 1, 9)["0"] is None
+
+
+def windows(most_stride: int = 3):
+    return st.fixed_dictionaries(
+        {
+            "kernel_size": st.tuples(st.integers(1, 4), st.integers(1, 4)),
+            "stride": st.integers(1, most_stride),
+            "dilation": st.integers(1, 2),
+            "padding": st.integers(0, 1),
+        }
+    )
+
+
+def positive(part: nn.Module) -> nn.Module:
+    """With positive weights no gradient cancels, so its support is the receptive field."""
+    for parameter in part.parameters():
+        nn.init.uniform_(parameter, 0.5, 1)
+    return part.double()
+
+
+def support(net: nn.Module, side: int) -> tuple[int, int]:
+    """(height, width) of what the centre unit sees, by its gradient."""
+    images = torch.full((1, 1, side, side), 0.5, dtype=torch.float64, requires_grad=True)
+    output: Tensor = net(images)
+    output[0, 0, output.shape[2] // 2, output.shape[3] // 2].backward()
+    assert images.grad is not None
+    rows, columns = images.grad[0, 0].nonzero().unbind(1)
+    assert 0 < rows.min() and rows.max() < side - 1  # the picture is large enough not to cut it
+    assert 0 < columns.min() and columns.max() < side - 1
+    return int(rows.max() - rows.min()) + 1, int(columns.max() - columns.min()) + 1
+
+
+def widest(net: nn.Module, side: int, units: int) -> tuple[int, int]:
+    """The largest (height, width) that a unit around the centre sees; they differ where something was enlarged."""
+    images = torch.full((1, 1, side, side), 0.5, dtype=torch.float64, requires_grad=True)
+    middle = net(images)[0, 0]
+    middle = middle[middle.shape[0] // 2 :, middle.shape[1] // 2 :]
+    heights, widths = [0], [0]
+    for k in range(min(units, *middle.shape)):
+        for part, axis, sizes in ((middle[k, :units], 0, heights), (middle[:units, k], 1, widths)):
+            (found,) = torch.autograd.grad(part.sum(), images, retain_graph=True)
+            places = found[0, 0].nonzero()[:, axis]
+            if len(places):
+                sizes.append(int(places.max() - places.min()) + 1)
+    return max(heights), max(widths)
+
+
+@settings(max_examples=15)
+@given(st.lists(windows(most_stride=2), min_size=1, max_size=3), st.booleans())
+def test_windows_against_brute_force(stack, pooled):
+    parts: list[nn.Module] = [positive(nn.Conv2d(1, 1, **options)) for options in stack]
+    if pooled:
+        parts.insert(1, nn.AvgPool2d(3, 2, 1))
+    net = nn.Sequential(*parts)
+    found = layers(net, torch.zeros(1, 1, 121, 121))[-1].receptive_field
+    assert found == support(net, 121)
+
+
+@settings(max_examples=15)
+@given(windows(), st.integers(1, 4), st.integers(1, 3), windows(), st.booleans())
+def test_enlarging_against_brute_force(first, kernel, stride, last, twice):
+    up = [nn.ConvTranspose2d(1, 1, kernel, stride=stride, padding=min(1, kernel - 1)) for _ in range(1 + twice)]
+    parts = [nn.Conv2d(1, 1, **first), *up, nn.Conv2d(1, 1, **last)]
+    net = nn.Sequential(*(positive(part) for part in parts))
+    found = layers(net, torch.zeros(1, 1, 61, 61))[-1].receptive_field
+    seen = widest(net, 61, units=12)
+    assert found == seen or (found is not None and 0 in found and 0 in seen)  # with gaps a unit may see nothing
+
+
+@settings(max_examples=15)
+@given(windows(), st.integers(20, 60), st.sampled_from(["nearest", "bilinear"]), windows())
+def test_resizing_against_brute_force(first, size, mode, last):
+    resize = Plain(lambda x: F.interpolate(x, size=(size, size), mode=mode))
+    net = nn.Sequential(positive(nn.Conv2d(1, 1, **first)), resize, positive(nn.Conv2d(1, 1, **last)))
+    found = layers(net, torch.zeros(1, 1, 61, 61))[-1].receptive_field
+    assert found is not None
+    seen = widest(net, 61, units=7)
+    # Where sizes are no multiples, few units may see as much as the widest of all.
+    assert all(s <= f <= s + 2 * first["stride"] * (61 // size + 1) for s, f in zip(seen, found, strict=True))
+
+
+def test_layers_and_activations_agree_under_a_preprocessing_that_resizes():
+    net = Network(nn.Sequential(nn.Conv2d(1, 1, 3)), preprocess=lambda x: F.avg_pool2d(x, 2), device="cpu")
+    images = torch.zeros(1, 1, 12, 12)
+    assert layers(net, images)[0].shape == tuple(activations(net, images, ["0"])["0"].shape)
