@@ -8,7 +8,7 @@ SHARE = 0.1
 """The part of the run's time that being watched may take."""
 FASTEST, FIRST, SLOWEST = 1 / 30, 1 / 10, 1.0
 """Seconds between two frames: at least, to begin with, and at most."""
-PATIENCE, SILENCE = 2.0, 60.0
+PATIENCE, SILENCE = 2.0, 15.0
 """Seconds without an answer after which a view is no longer waited for, and after which it counts as gone."""
 
 
@@ -93,12 +93,13 @@ class Gate:
         if not during_delivery:
             self._quiet = seconds if self._quiet is None else self._quiet + 0.2 * (seconds - self._quiet)
         elif self._quiet is not None:
-            self._extra += seconds - self._quiet
+            # A step that takes more than twice its time met something else than a frame.
+            self._extra += min(seconds - self._quiet, self._quiet)
 
     def charge(self, seconds: float) -> None:
         """The worker spent so long on the frame that just went out; the rate follows from what frames cost."""
-        cost = max(0.0, seconds + self._extra)
-        self._cost += 0.3 * (cost - self._cost)
+        # On a busy machine single steps vary more than a frame costs, so many frames are averaged, with their sign.
+        self._cost = max(0.0, self._cost + 0.1 * (seconds + self._extra - self._cost))
         self._extra = 0.0
         self.interval = min(max(self._cost / SHARE, FASTEST), SLOWEST)
 

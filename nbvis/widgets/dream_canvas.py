@@ -218,7 +218,7 @@ class DreamCanvas(Widget):
 
     def _page(self) -> str:
         facts = {"Network": self.subject, "Objective": self.expression}
-        facts |= {self._controls[name]["label"]: getattr(self, name) for name in self._controls}
+        facts |= {control["label"]: f"{getattr(self, name):g}" for name, control in self._controls.items()}
         return page(f"Dream of {self.expression}", self._saved(".png"), self._shape[3], facts, self.recipe())
 
 

@@ -1,0 +1,392 @@
+"""A real JupyterLab with a real Chromium on it, and a notebook in it to click, type and look at."""
+
+import ast
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import zmq
+from jupyter_client.session import Session
+from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Playwright, Request, expect
+
+PATIENCE = 30.0
+"""Seconds after which what a test waits for counts as never coming; a busy machine takes a few."""
+CHROMIUM = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+SETTINGS = {
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+    # A save that nobody asked for would make the test of saving pass without one.
+    "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
+}
+# JupyterLab's own words where its debugger had asked the kernel something when the notebook closed.
+ALLOWED = "Could not restore the debugger state: Canceled future for debug_request"
+
+# A canvas or picture on 32 × 32 pixels, and how far two of these are apart: the mean difference of 0 to 255.
+SCRIPT = """
+window.thumb = (source) => {
+  const small = Object.assign(document.createElement("canvas"), { width: 32, height: 32 });
+  const context = small.getContext("2d", { willReadFrequently: true });
+  context.imageSmoothingQuality = "high";
+  context.drawImage(source, 0, 0, 32, 32);
+  return [...context.getImageData(0, 0, 32, 32).data].filter((_, at) => at % 4 < 3);
+};
+window.apart = (a, b) => a.reduce((sum, value, at) => sum + Math.abs(value - b[at]), 0) / a.length;
+"""
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Debian's Chromium if there is one, otherwise Playwright's own."""
+    return playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
+
+
+def until(holds: Callable[[], Any], page: Page, what: str) -> Any:
+    """Asks again and again until the answer is true, and returns it."""
+    end = time.monotonic() + PATIENCE
+    while not (answer := holds()):
+        assert time.monotonic() < end, f"{what}: not within {PATIENCE:g} s"
+        page.wait_for_timeout(20)  # the page's own events go on meanwhile
+    return answer
+
+
+class Lab:
+    """A running JupyterLab server.
+
+    Args:
+        folder: for the notebooks and all that Jupyter writes; nothing of the user's own is read or changed.
+        environment: variables for the server and its kernels.
+    """
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]):
+        self.root, self._token = folder / "notebooks", secrets.token_hex(16)
+        self._runtime = folder / "runtime"
+        settings = folder / "settings"
+        for made in (self.root, settings):
+            made.mkdir(parents=True)
+        (settings / "overrides.json").write_text(json.dumps(SETTINGS))
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        options = {
+            "ServerApp.ip": "127.0.0.1",
+            "ServerApp.port": port,
+            "ServerApp.port_retries": 0,
+            "ServerApp.open_browser": False,
+            "ServerApp.root_dir": self.root,
+            "ServerApp.allow_root": True,
+            "IdentityProvider.token": self._token,
+            "LabApp.app_settings_dir": settings,
+            "LabApp.user_settings_dir": folder / "user-settings",
+            "LabApp.workspaces_dir": folder / "workspaces",
+            "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
+            "LabApp.news_url": None,
+            "LabApp.extension_manager": "readonly",
+            "LabApp.expose_app_in_browser": True,
+        }
+        own = {
+            "JUPYTER_RUNTIME_DIR": str(self._runtime),
+            "JUPYTER_CONFIG_DIR": str(folder / "config"),
+            "JUPYTER_DATA_DIR": str(folder / "data"),
+            "IPYTHONDIR": str(folder / "ipython"),
+        }
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *(f"--{name}={value}" for name, value in options.items())],
+            env={**os.environ, **own, **environment},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._said: list[str] = []
+        self._up = threading.Event()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+        if not self._up.wait(60):
+            self.close()
+            raise TimeoutError("JupyterLab did not start within 60 s:\n" + "".join(self._said))
+
+    def _listen(self) -> None:
+        assert self._server.stderr is not None
+        for line in self._server.stderr:
+            self._said.append(line)
+            if f"{self.url}/lab?token=" in line:
+                self._up.set()
+
+    def close(self) -> None:
+        """Ends the server and its kernels."""
+        self._server.terminate()
+        try:
+            self._server.wait(20)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+            self._server.wait()
+        self._listener.join()
+        assert self._server.stderr is not None
+        self._server.stderr.close()
+
+    def write(self, name: str, *cells: str) -> str:
+        """Makes a notebook of code cells; its path for `address`."""
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(notebook, self.root / f"{name}.ipynb")
+        return f"{name}.ipynb"
+
+    def address(self, path: str) -> str:
+        """Where a notebook opens in a workspace of its own, with nothing else open."""
+        return f"{self.url}/lab/workspaces/{secrets.token_hex(4)}/tree/{path}?token={self._token}"
+
+    def ask(self, where: str, method: str = "GET", **content: Any) -> Any:
+        """Calls the server's own interface."""
+        data = json.dumps(content).encode() if content else None
+        headers = {"Authorization": f"token {self._token}"}
+        request = urllib.request.Request(f"{self.url}/api/{where}", data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
+            text = reply.read()
+        return json.loads(text) if text else None
+
+    def kernel(self, path: str) -> "Kernel":
+        """The kernel that a notebook runs on."""
+        found = next(session for session in self.ask("sessions") if session["path"] == path)["kernel"]["id"]
+        return Kernel(json.loads((self._runtime / f"kernel-{found}.json").read_text()))
+
+    def start_kernel(self) -> str:
+        """Starts a kernel for the notebooks that are opened on it; its id."""
+        return self.ask("kernels", "POST", name="python3")["id"]
+
+    def attach(self, path: str, kernel: str) -> None:
+        """Makes a notebook open on a kernel that runs already."""
+        self.ask("sessions", "POST", path=path, name=path, type="notebook", kernel={"id": kernel})
+
+    def shut_down(self, path: str) -> None:
+        """Ends the kernel of a notebook."""
+        session = next(session for session in self.ask("sessions") if session["path"] == path)
+        self.ask(f"sessions/{session['id']}", "DELETE")
+
+
+class Kernel:
+    """A second connection to a kernel, so that a test can look into it without a cell."""
+
+    def __init__(self, connection: Mapping[str, Any]):
+        self._session = Session(key=connection["key"].encode(), signature_scheme=connection["signature_scheme"])
+        self._socket = zmq.Context.instance().socket(zmq.DEALER)
+        self._socket.linger = 0
+        self._socket.connect(f"tcp://{connection['ip']}:{connection['shell_port']}")
+
+    def value(self, expression: str) -> Any:
+        """What an expression gives: something that can be written down, such as a number, text or list."""
+        content = {"code": "", "silent": True, "store_history": False, "user_expressions": {"it": expression}}
+        self._session.send(self._socket, "execute_request", content)
+        if not self._socket.poll(PATIENCE * 1000):
+            raise TimeoutError(f"the kernel gave no answer to {expression} within {PATIENCE:g} s")
+        _, parts = self._session.feed_identities(self._socket.recv_multipart())
+        answer = self._session.deserialize(parts)["content"]["user_expressions"]["it"]
+        if answer["status"] != "ok":
+            raise RuntimeError(f"{expression}: {answer['ename']}: {answer['evalue']}")
+        return ast.literal_eval(answer["data"]["text/plain"])
+
+    def close(self) -> None:
+        """Ends the connection, not the kernel."""
+        self._socket.close()
+
+
+class Notebook:
+    """A notebook open in JupyterLab.
+
+    Args:
+        lab: the server.
+        page: to open it on; where JupyterLab is open on it already, the notebook opens there.
+        path: of the notebook.
+        kernel: id of a running kernel to open it on; None for one of its own.
+
+    Attributes:
+        faults: errors that the page or its console gave, and requests that left this machine.
+    """
+
+    def __init__(self, lab: Lab, page: Page, path: str, kernel: str | None = None):
+        self.lab, self.page, self.path, self.faults = lab, page, path, []
+        self._kernel: Kernel | None = None
+        self._listeners: dict[Any, Callable[[Any], None]] = {
+            "console": self._on_console,
+            "pageerror": self._on_error,
+            "request": self._on_request,
+        }
+        for event, listener in self._listeners.items():
+            page.on(event, listener)
+        page.set_default_timeout(1000 * PATIENCE)
+        if kernel is not None:
+            lab.attach(path, kernel)
+        self.open()
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not message.text.startswith(ALLOWED):
+            self.faults.append(f"console: {message.text} ({message.location.get('url')})")
+
+    def _on_error(self, error: Error) -> None:
+        self.faults.append(f"page: {error.stack or error}")
+
+    def _on_request(self, request: Request) -> None:
+        if not request.url.startswith((self.lab.url, "data:", "blob:")):
+            self.faults.append(f"asked the internet: {request.url}")
+
+    def open(self) -> None:
+        """Opens the notebook as it is on disk, and waits until its kernel is idle."""
+        if self.page.url.startswith(self.lab.url):
+            self.command("docmanager:open", path=self.path)
+        else:
+            self.page.add_init_script(SCRIPT)
+            self.page.goto(self.lab.address(self.path))
+            self.page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.context?.isReady")
+            self.command("application:toggle-left-area")
+        self.page.wait_for_function(
+            """(path) => {
+              const panel = window.jupyterapp?.shell.currentWidget;
+              return panel?.context?.path === path && panel.context.isReady
+                && panel.sessionContext.session?.kernel?.status === "idle";
+            }""",
+            arg=self.path,
+        )
+
+    def command(self, name: str, **arguments: Any) -> None:
+        """Runs one of JupyterLab's commands and waits for it."""
+        self.page.evaluate(
+            "([name, given]) => jupyterapp.commands.execute(name, given).then(() => {})", [name, arguments]
+        )
+
+    def cell(self, index: int) -> Locator:
+        """One of the cells, counted from 0."""
+        return self.page.locator(".jp-Notebook .jp-Cell").nth(index)
+
+    def run(self, index: int) -> Locator:
+        """Runs a cell as a reader does, with the mouse and Shift-Enter, waits until it is done, and returns it."""
+        cell, model = self.cell(index), f"jupyterapp.shell.currentWidget.content.widgets[{index}].model"
+        # A cell saved as [1] is [1] again on a new kernel.
+        self.page.evaluate(f"{model}.executionCount = null")
+        cell.locator(".jp-InputArea-editor").click()
+        self.page.keyboard.press("Shift+Enter")
+        self.page.wait_for_function(f"() => {model}.executionCount !== null")
+        return cell
+
+    def kernel(self, expression: str) -> Any:
+        """What an expression gives in the notebook's kernel."""
+        if self._kernel is None:
+            self._kernel = self.lab.kernel(self.path)
+        return self._kernel.value(expression)
+
+    def until(self, expression: str) -> Any:
+        """Waits until an expression is true in the kernel."""
+        return until(lambda: self.kernel(expression), self.page, expression)
+
+    def save(self) -> None:
+        """Writes the notebook with what it shows to the disk."""
+        self.command("docmanager:save")
+
+    def close(self) -> None:
+        """Closes the notebook, saved, and leaves its kernel running."""
+        self.save()
+        self.command("application:close")
+        expect(self.page.locator(".jp-Notebook")).to_have_count(0)
+
+    def disconnect(self) -> None:
+        """Listens no longer to the page, nor to the kernel."""
+        for event, listener in self._listeners.items():
+            self.page.remove_listener(event, listener)
+        self.forget_kernel()
+
+    def forget_kernel(self) -> None:
+        """The next question goes to the kernel that the notebook has then."""
+        if self._kernel is not None:
+            self._kernel.close()
+            self._kernel = None
+
+
+class Panel:
+    """A DreamCanvas on the page.
+
+    Args:
+        page: that it is on.
+        root: its outermost element.
+    """
+
+    def __init__(self, page: Page, root: Locator):
+        self.page, self.root, self.canvas = page, root, root.locator("canvas")
+        self.chip, self.status = root.locator(".chip"), root.locator(".status")
+        self.play = root.locator("footer button").first
+        expect(self.canvas).to_have_attribute("data-frame", re.compile(r"\d+"))
+
+    def slider(self, label: str) -> Locator:
+        """The slider with this label."""
+        return self.root.get_by_role("slider", name=label, exact=True)
+
+    def field(self, label: str) -> Locator:
+        """The number beside the slider with this label."""
+        return self.root.get_by_role("spinbutton", name=f"{label}, value", exact=True)
+
+    def state(self, name: str) -> None:
+        """Waits until the panel says that it is in a state."""
+        expect(self.root.locator(f".chip i.{name}")).to_be_visible()
+
+    def frame(self) -> int:
+        """The number of the frame on screen."""
+        return int(self.canvas.get_attribute("data-frame") or 0)
+
+    def rests(self) -> None:
+        """Waits until the picture that stays is on screen."""
+        expect(self.canvas).to_have_attribute("data-format", "png")
+
+    def frames(self, count: int) -> None:
+        """Waits for so many more frames."""
+        self.where("canvas.dataset.frame >= given", self.frame() + count)
+
+    def where(self, condition: str, given: Any = None) -> None:
+        """Waits until a condition on `canvas` and `given` holds."""
+        handle = self.canvas.element_handle()
+        self.page.wait_for_function(f"([canvas, given]) => {condition}", arg=[handle, given])
+
+    def thumb(self) -> list[int]:
+        """What is on the canvas, small."""
+        return self.canvas.evaluate("(canvas) => thumb(canvas)")
+
+    def differs(self, before: list[int], by: float = 1.0) -> None:
+        """Waits until what is on the canvas is visibly another picture."""
+        self.where("apart(thumb(canvas), given[0]) > given[1]", [before, by])
+
+    def drag(self, label: str, to: float, *, release: bool = True) -> None:
+        """Takes a slider's thumb with the mouse and pulls it to a place from 0 to 1."""
+        slider = self.slider(label)
+        slider.scroll_into_view_if_needed()
+        box = slider.bounding_box()
+        assert box is not None
+        low, high = (float(slider.get_attribute(name) or 0) for name in ("min", "max"))
+        at = (float(slider.input_value()) - low) / (high - low)
+        middle, thumb = box["y"] + box["height"] / 2, 14
+        place = [box["x"] + thumb / 2 + share * (box["width"] - thumb) for share in (at, to)]
+        self.page.mouse.move(place[0], middle)
+        self.page.mouse.down()
+        self.page.mouse.move(place[1], middle, steps=8)
+        if release:
+            self.page.mouse.up()
+
+
+@contextmanager
+def running_lab(**environment: str) -> Iterator[Lab]:
+    """A JupyterLab that ends with the block, and its folder with it."""
+    with tempfile.TemporaryDirectory(prefix="nbvis-", ignore_cleanup_errors=True) as folder:
+        lab = Lab(Path(folder), environment)
+        try:
+            yield lab
+        finally:
+            lab.close()
