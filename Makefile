@@ -1,4 +1,4 @@
-# `make demo` and `make test` need python3 >= 3.11 with venv and pip; all they install goes into .venv, but for Chromium.
+# `make demo` and `make test` need python3 >= 3.11 with venv and pip; what they install goes into .venv, but for Chromium.
 PYTHON ?= python3
 BIN := .venv/bin
 PARTS := environment ruff pyright python javascript browser notebooks
@@ -16,7 +16,7 @@ test: $(PARTS)
 
 environment: .venv/test chromium
 	$(call heading,"what the tests run with")
-	@$(BIN)/pip freeze --exclude-editable | grep -E "^(anywidget|ipykernel|jupyterlab|numpy|playwright|torch|torchvision)=="
+	@$(BIN)/pip freeze --exclude-editable | grep -E "^(anywidget|ipykernel|jupyterlab|playwright|torch|torchvision)=="
 	@printf '%s, node %s\n' "$$($(BIN)/python --version)" "$$($(BIN)/node --version)"
 
 # Debian's own where we may install it, else Playwright's.
