@@ -85,6 +85,9 @@ def notebooks() -> Path:
 def _serve(folder: Path, browser: bool, port: int | None) -> None:
     from jupyterlab.labapp import LabApp
 
+    # The kernels inherit it: torch's threads that wait by spinning would take the cores that the browser draws on.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
     server = LabApp.initialize_server(
         [
             "--ServerApp.ip=127.0.0.1",

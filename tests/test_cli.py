@@ -107,7 +107,7 @@ def test_wheel_brings_its_own_notebooks(tmp_path, wheel):
     fresh.mkdir()
     subprocess.run([sys.executable, "-c", code], cwd=fresh, env=os.environ | {"PYTHONPATH": str(wheel)}, check=True)
     copies = {path.name: path.read_bytes() for path in (fresh / "nbvis-demo").iterdir()}
-    assert copies == {path.name: path.read_bytes() for path in (wheel / "nbvis" / "notebooks").iterdir()}
+    assert copies == {path.name: path.read_bytes() for path in (wheel / "nbvis" / "notebooks").glob("*.ipynb")}
 
 
 def run(*arguments: str) -> str:
