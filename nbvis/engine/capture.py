@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from .chance import unchanged_chance
-from .network import Network, as_network, eager, named, near
+from .network import Network, as_network, named, near
 from .receptive import ReceptiveFields
+from .twin import eager
 
 _T = TypeVar("_T")
 

@@ -95,7 +95,7 @@ def baseline_like(images: Tensor, baseline: float | Tensor) -> Tensor:
 
 
 def _guided(gradient: Tensor, gate: Gate) -> Tensor:
-    return gate.plain(gradient.clamp(min=0))
+    return gate.plain(gradient).clamp_(min=0)  # what it gives is new, so there is no need of another
 
 
 def _deconvnet(gradient: Tensor, gate: Gate) -> Tensor:

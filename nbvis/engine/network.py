@@ -1,16 +1,15 @@
 """A network: a module with the way pictures enter it and the names of what comes out."""
 
-import copy
 import difflib
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .chance import unchanged_chance
+from .twin import KeptTwin, eager, tensors_of, twin_of
 
 
 class Network:
@@ -53,6 +52,7 @@ class Network:
         self.device = _best_device() if device == "auto" else torch.device(device)
         self.name = type(eager(module)).__name__
         self.observers: list[Callable[[nn.Module], AbstractContextManager[object]]] = []
+        self._kept: list[KeptTwin] = []
 
     def __call__(self, images: Tensor) -> Tensor:
         """The module's output for images in [0, 1], in eval mode; gradients reach the images, never the weights."""
@@ -74,7 +74,7 @@ class Network:
     @property
     def dtype(self) -> torch.dtype:
         """The floating type of the weights; torch's default for a module without any."""
-        tensors = (t for m in self.module.modules() for t in _tensors(m))
+        tensors = (t for m in self.module.modules() for t in tensors_of(m))
         return next((t.dtype for t in tensors if t.is_floating_point()), torch.get_default_dtype())
 
     def enter(self, images: Tensor) -> Tensor:
@@ -83,11 +83,30 @@ class Network:
         images = images.to(self.device, self.dtype, copy=True)
         return images if self.preprocess is None else self.preprocess(images)
 
+    @torch.inference_mode(False)
     def twin(self) -> nn.Module:
         """A private copy in eval mode, frozen, on `device`; it shares the storage of weights already there."""
-        twin = _twin(self.module)
-        moved = any(tensor.device != self.device for part in twin.modules() for tensor in _tensors(part))
+        twin = twin_of(self.module)
+        moved = any(tensor.device != self.device for part in twin.modules() for tensor in tensors_of(part))
         return twin.to(self.device) if moved else twin
+
+    @contextmanager
+    def borrowed(self) -> Iterator[nn.Module]:
+        """A twin for one short run, up to its backward pass; the same one as before, as long as it is a true twin."""
+        try:
+            kept = self._kept.pop()  # whoever runs meanwhile, in another thread, makes its own
+        except IndexError:
+            kept = None
+        if kept is None or kept.module is not self.module or kept.device != self.device or not kept.renewed():
+            kept = KeptTwin(self.module, self.twin(), self.device)
+        yield kept.twin
+        # Not after an error, which may have left anything on it.
+        if kept.lasting:
+            self._kept[:] = [kept]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the kept twin, so that a copy makes its own."""
+        return {**vars(self), "_kept": []}
 
     @classmethod
     def torchvision(cls, name: str, weights: str | None = "DEFAULT", device: str | torch.device = "auto") -> "Network":
@@ -139,13 +158,8 @@ def as_network(network: Network | nn.Module) -> Network:
         return network
     if not isinstance(network, nn.Module):
         raise TypeError(f"expected a Network or an nn.Module, got {type(network).__name__}: {network!r}")
-    tensors = (t for m in network.modules() for t in _tensors(m))
+    tensors = (t for m in network.modules() for t in tensors_of(m))
     return Network(network, device=next((t.device for t in tensors), torch.device("cpu")))
-
-
-def eager(module: nn.Module) -> nn.Module:
-    """The module as written: what `torch.compile` wrapped, if it was compiled, since hooks do not run inside."""
-    return getattr(module, "_orig_mod", module)
 
 
 def named(module: nn.Module) -> dict[str, nn.Module]:
@@ -163,25 +177,6 @@ def near(given: object, names: Sequence[str], most: int = 12) -> str:
     return f"; there are {shown}" + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def fingerprint(module: nn.Module) -> tuple[int, ...]:
-    """Changes whenever a part, a weight or a buffer is replaced, or a tensor is written in place."""
-    found: list[int] = []
-    parts, seen = [module], {id(module)}
-    for part in parts:  # by hand, because `modules()` takes three times as long and this happens at every step
-        found.append(id(part))
-        for tensor in _tensors(part):
-            found += (tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)
-        for child in part._modules.values():
-            if child is not None and id(child) not in seen:
-                seen.add(id(child))
-                parts.append(child)
-    return tuple(found)
-
-
-def _tensors(module: nn.Module) -> list[Tensor]:
-    return [t for t in (*module._parameters.values(), *module._buffers.values()) if t is not None]
-
-
 def _best_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
@@ -194,81 +189,3 @@ def _normalize(mean: Sequence[float], std: Sequence[float]) -> Callable[[Tensor]
         return (images - centre) / images.new_tensor(std).view(-1, 1, 1)
 
     return normalize
-
-
-def _twin(module: nn.Module) -> nn.Module:
-    """A structural copy that shares the weights' storage, frozen and in eval mode; all other tensors are its own.
-
-    Every part has its empty twin before any is filled, so that parts may refer to each other in circles.
-    """
-    memo: dict[int, Any] = {}
-    parts = [part for part in module.modules() if not isinstance(part, torch.jit.ScriptModule)]
-    scripts = [part for part in module.modules() if isinstance(part, torch.jit.ScriptModule)]
-    inner = {id(below) for part in scripts for below in part.modules() if below is not part}
-    memo.update({id(part): _Scripted(part) for part in scripts if id(part) not in inner})
-    for part in parts:
-        for parameter in part._parameters.values():
-            if parameter is not None:
-                memo[id(parameter)] = nn.Parameter(_alias(parameter), requires_grad=False)
-        for value in (*part._buffers.values(), *vars(part).values()):
-            if isinstance(value, Tensor):
-                memo.setdefault(id(value), value.detach().clone())
-        if eager(part) is part:
-            memo[id(part)] = object.__new__(type(part))
-    for part in parts:
-        if eager(part) is not part:
-            memo[id(part)] = memo[id(eager(part))]
-    for part in parts:
-        if eager(part) is part:
-            own = {k: v if type(v) in _PLAIN else _copied(v, memo) for k, v in vars(part).items()}
-            vars(memo[id(part)]).update(own, training=False, _compiled_call_impl=None)
-    return memo[id(module)]
-
-
-class _Scripted(nn.Module):
-    """The twin of a TorchScript module: one part, which takes hooks as its inner parts cannot."""
-
-    def __init__(self, part: torch.jit.ScriptModule):
-        super().__init__()
-        with torch.no_grad():  # otherwise the copies of the weights are not leaves
-            self._inside = [copy.deepcopy(part).eval()]
-        for parameter in self._inside[0].parameters():
-            parameter.requires_grad_(False)
-        self.eval()
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self._inside[0](*args, **kwargs)
-
-    def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        self._inside[0]._apply(fn)
-        return self
-
-
-_PLAIN = frozenset((bool, int, float, str, type(None)))
-
-
-def _alias(parameter: Tensor) -> Tensor:
-    return parameter.detach().clone() if parameter.is_inference() else parameter.detach()
-
-
-def _copied(value: Any, memo: dict[int, Any]) -> Any:
-    """A deep copy in which what cannot be copied (a lock, an open file) is shared, and only that."""
-    # Most of a module is plain settings and dicts of hooks or of what has its twin already; deepcopy is slow to see it.
-    kind = type(value)
-    if kind in (dict, OrderedDict, set) and not value:
-        return kind()
-    if kind in _PLAIN or (kind is tuple and all(type(each) in _PLAIN for each in value)):
-        return value
-    if kind is dict and all(each is None or id(each) in memo for each in value.values()):
-        return {key: None if each is None else memo[id(each)] for key, each in value.items()}
-    size = len(memo)
-    try:
-        return copy.deepcopy(value, memo)
-    except Exception:
-        while len(memo) > size:  # half-made copies
-            memo.popitem()
-        if not isinstance(value, dict):
-            return value
-        own = copy.copy(value)
-        own.update({key: _copied(each, memo) for key, each in value.items()})
-        return own

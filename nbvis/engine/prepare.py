@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
 
 from .capture import count_calls, explained, forward
 from .chance import unchanged_chance
-from .network import Network, fingerprint
+from .network import Network
 from .receptive import flat
+from .twin import fingerprint
 
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
 """Largest difference, relative to the largest activation, that only the order of the additions can explain."""
@@ -30,6 +32,12 @@ class Prepared:
         network: the network.
         names: the layers, as for `activations`.
         images: what it will be run on, or pictures of the same kind: (batch, channels, height, width) in [0, 1].
+
+    Attributes:
+        draws_chance: whether the network draws random numbers.
+        entrance: the name of its first convolution, if it has one and calls it once.
+        whole: bytes of all that one image makes on the way, which is about what a backward pass keeps.
+        widest: bytes of the largest of it.
 
     Raises:
         ValueError: if a layer does not exist or is not called.
@@ -48,6 +56,14 @@ class Prepared:
         """The activations by name, with their graph; the forward pass stops after the last one."""
         return forward(self._module, self._enter(images), self.names, self._calls)
 
+    def until(self, name: str, images: Tensor) -> Tensor:
+        """The activation of a layer that is called once, and no further."""
+        return forward(self._module, self._enter(images), (name,), {name: 1})[name]
+
+    def watch(self, name: str, hook: Callable[..., None]) -> RemovableHandle:
+        """Has a forward hook see what a layer gives, before any other hook does."""
+        return self._module.get_submodule(name).register_forward_hook(hook, prepend=True)
+
     def refresh(self) -> None:
         """Makes the copy again if the original's weights or buffers have changed."""
         if fingerprint(self.network.module) != self._made_from:
@@ -61,8 +77,11 @@ class Prepared:
         self._originals = [*original.modules(), *(t.detach() for t in (*original.parameters(), *original.buffers()))]
         self._calls = count_calls(self.network, self._trial, self.names)
         self._module, self._format = self.network.twin(), torch.contiguous_format
-        with _noting_pairs(self._module) as pairs:
+        uses = _Uses()
+        with _noting_pairs(self._module, uses) as (pairs, convolutions):
             plain = explained(self.network, self._trial, lambda: self(self._trial))
+        self.whole, self.widest = uses.whole, uses.widest
+        self.entrance = convolutions[0] if convolutions and convolutions.count(convolutions[0]) == 1 else None
         # Half precision rounds differently once folded, and half the point of it is to be what the user trained.
         tolerance = _TOLERANCE.get(self.network.dtype)
         if tolerance is None:
@@ -71,7 +90,7 @@ class Prepared:
         for fold, layout in _ways(pairs, self.network.device):
             self._module, self._format = self.network.twin(), layout
             if fold:
-                _fold(self._module, pairs)
+                _fold(self._module, pairs, layout)
             if layout is torch.channels_last:
                 _channels_last(self._module)
             if _agrees(lambda: self(self._trial), plain, tolerance):
@@ -102,12 +121,18 @@ def _agrees(run: Callable[[], dict[str, Tensor]], plain: dict[str, Tensor], tole
 
 
 class _Uses(TorchFunctionMode):
-    """Within it, counts the tensor functions that make something out of the tensors it watches."""
+    """Within it, counts the tensor functions that make something out of the tensors it watches, and what all make.
+
+    Attributes:
+        whole: bytes of all that is made.
+        widest: bytes of the largest tensor of it.
+    """
 
     def __init__(self):
         super().__init__()
         self._watched: dict[int, Tensor] = {}
         self._counts: Counter[int] = Counter()
+        self.whole = self.widest = 0
 
     def watch(self, tensor: Tensor) -> None:
         self._watched[id(tensor)] = tensor  # held, because the id of what is gone may come back
@@ -120,20 +145,27 @@ class _Uses(TorchFunctionMode):
     ) -> Any:
         """Runs the function and counts; one that only asks for a shape or the like makes no tensor."""
         output = func(*args, **(kwargs or {}))
-        if any(isinstance(each, Tensor) for each in flat([output])):
-            given = {id(each) for each in flat([*args, *(kwargs or {}).values()])}
-            self._counts.update(given & self._watched.keys())
+        made = [each for each in flat([output]) if isinstance(each, Tensor)]
+        if made:
+            given = {id(each): each for each in flat([*args, *(kwargs or {}).values()])}
+            self._counts.update(given.keys() & self._watched.keys())
+            places = {_place(each) for each in given.values() if isinstance(each, Tensor)}
+            sizes = [each.numel() * each.element_size() for each in made if _place(each) not in places]
+            self.whole, self.widest = self.whole + sum(sizes), max(self.widest, *sizes, 0)
         return output
 
 
-@contextmanager
-def _noting_pairs(module: nn.Module) -> Iterator[list[tuple[str, str]]]:
-    """A list of (convolution, batch norm), full once the block is over.
+def _place(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr() if tensor.layout is torch.strided else id(tensor)
 
-    The convolution's output goes to the batch norm and nowhere else, and its weight has no other use. A trial alone
-    would not tell: a branch that also uses the output may be shut on the trial's picture and open on the next.
+
+@contextmanager
+def _noting_pairs(module: nn.Module, uses: _Uses) -> Iterator[tuple[list[tuple[str, str]], list[str]]]:
+    """A list of (convolution, batch norm) and one of all convolutions in order, full once the block is over.
+
+    In a pair the convolution's output goes to the batch norm and nowhere else, and its weight has no other use. A trial
+    alone would not tell: a branch that also uses the output may be shut on its picture and open on the next.
     """
-    uses = _Uses()
     convolved: list[tuple[str, nn.Conv2d, Tensor]] = []
     normed: list[tuple[str, Tensor]] = []
     handles = []
@@ -153,13 +185,15 @@ def _noting_pairs(module: nn.Module) -> Iterator[list[tuple[str, str]]]:
 
             handles.append(part.register_forward_pre_hook(norm))
     pairs: list[tuple[str, str]] = []
+    names: list[str] = []
     try:
         with uses:
-            yield pairs
+            yield pairs, names
     finally:
         for handle in handles:
             handle.remove()
-    calls = Counter([name for name, *_ in convolved] + [name for name, _ in normed])
+    names += [name for name, *_ in convolved]
+    calls = Counter(names + [name for name, _ in normed])
     pairs += [
         (conv, norm)
         for conv, part, output in convolved
@@ -168,7 +202,7 @@ def _noting_pairs(module: nn.Module) -> Iterator[list[tuple[str, str]]]:
     ]
 
 
-def _fold(module: nn.Module, pairs: Sequence[tuple[str, str]]) -> None:
+def _fold(module: nn.Module, pairs: Sequence[tuple[str, str]], layout: torch.memory_format) -> None:
     for conv_name, norm_name in pairs:
         conv, norm = module.get_submodule(conv_name), module.get_submodule(norm_name)
         assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
@@ -176,6 +210,7 @@ def _fold(module: nn.Module, pairs: Sequence[tuple[str, str]]) -> None:
         weight, bias = fuse_conv_bn_weights(
             conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
         )
+        weight = weight.contiguous(memory_format=layout)  # at once, so that there are never two copies of all weights
         conv.weight, conv.bias = nn.Parameter(weight, requires_grad=False), nn.Parameter(bias, requires_grad=False)
         module.set_submodule(norm_name, nn.Identity().eval())
 

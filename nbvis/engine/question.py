@@ -10,15 +10,18 @@ from torch import Tensor, nn
 
 from .capture import LayerError, address, explained, tapped
 from .chance import unchanged_chance
-from .network import Network, eager, named
+from .network import Network, named
 from .prepare import Prepared
 from .rules import Rectifiers, Rule
+from .stem import Stem
 from .steps import whole
 from .targets import Target
+from .twin import eager
 from .unruled import unruled
 
-_MOST_AT_ONCE = {"cpu": 4, "mps": 16, "cuda": 32}
-"""Images in one chunk at most: on the CPU a larger one is slower, since it leaves the cache (measured)."""
+_MOST_AT_ONCE = {"cpu": (3, 2), "mps": (16, 32), "cuda": (32, 64)}
+"""Images in one chunk at most, with and without gradients: on the CPU more are hardly faster, and from 8 on slower,
+since they leave the cache (measured)."""
 
 Points = Callable[[Tensor, Tensor], Tensor]
 """(rows, samples) → for each k, what the network is shown of image rows[k] in sample number samples[k]."""
@@ -28,7 +31,7 @@ Reading = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 
 
 class Question:
-    """What one call of `attribute` asks, with a private twin of the network to ask it of.
+    """What one call of `attribute` asks, and the ways to ask it of private twins of the network.
 
     Args:
         network: the network.
@@ -58,14 +61,13 @@ class Question:
         self.rows = torch.arange(len(images), device=network.device)
         self.score: Tensor | None = None
         self._progress = progress
-        self._module = network.twin()
         self._prepared: Prepared | None = None
         self._call: int | None = None
 
     def backward(self, rule: Rule | None = None) -> tuple[Tensor, Tensor]:
         """The values at the place of the map, and the gradient of the score there, by a ReLU rule if given."""
-        with torch.inference_mode(False), torch.enable_grad():
-            values, scores = self._forward(self.images, self.rows, rule=rule)
+        with torch.inference_mode(False), torch.enable_grad(), self.network.borrowed() as module:
+            values, scores = self._forward(module, self.images, self.rows, rule=rule)
             self.score = scores.detach()
             return values.detach(), self._gradient(scores, values)
 
@@ -73,8 +75,8 @@ class Question:
         """The images themselves, or the layer's answer to them."""
         if self.layer is None:
             return images
-        with torch.inference_mode(False), torch.no_grad():
-            return self._forward(images, self.rows)[0].detach()
+        with torch.inference_mode(False), torch.no_grad(), self.network.borrowed() as module:
+            return self._forward(module, images, self.rows)[0].detach()
 
     def scores(self, images: Tensor) -> Tensor:
         """The score of each image of the batch, (batch,)."""
@@ -91,37 +93,61 @@ class Question:
             inside: whether the points are values at the layer, not images.
         """
         factors = torch.tensor(weights, device=self.images.device, dtype=self.images.dtype)
-        total: list[Tensor] = []
         with torch.inference_mode(False), torch.enable_grad():
-            for rows, samples in self.chunks(len(weights), chunk):
-                shown = points(rows, samples)
-                if self.layer is None:
-                    values = shown.detach().requires_grad_()
-                    scores = self._prepared_scores(values, rows)
-                elif inside:
-                    values, scores = self._forward(self.images[rows], rows, values=shown)
+            if self.layer is None:
+                return self._mean_at_images(points, factors, chunk)
+            total = _Sums(len(self.images))
+            with self.network.borrowed() as module:
+                for rows, samples in self._chunks(len(weights), chunk, gradients=True):
+                    shown = points(rows, samples)
+                    given = (self.images[rows], shown) if inside else (shown, None)
+                    values, scores = self._forward(module, given[0], rows, values=given[1])
+                    total.add(rows, self._gradient(scores, values), factors[samples])
+            return total.stacked()
+
+    def _mean_at_images(self, points: Points, factors: Tensor, chunk: int | None) -> Tensor:
+        """The sum by the prepared copy, at the end of its stem where it has one, and brought to the images once."""
+        prepared = self._prepare()
+        at_images, at_stem = _Sums(len(self.images)), _Sums(len(self.images))
+        with Stem(prepared, self.images).watched() as stem:
+            for rows, samples in self._chunks(len(factors), chunk, gradients=True):
+                values = points(rows, samples).detach().requires_grad_()
+                scores = self._prepared_scores(values, rows)
+                edge = stem.way_in(scores)
+                if edge is None:
+                    at_images.add(rows, self._gradient(scores, values), factors[samples])
                 else:
-                    values, scores = self._forward(shown, rows)
-                found = self._gradient(scores, values) * factors[samples].view(-1, *[1] * (values.dim() - 1))
-                if not total:
-                    total += [torch.zeros_like(found[0]) for _ in self.images]
-                for row in rows.unique().tolist():
-                    total[row] += found[rows == row].sum(0)
-        return torch.stack(total)
+                    at_stem.add(rows, torch.autograd.grad(scores.sum(), edge)[0], factors[samples])
+        if at_stem.rows:
+            at_images.add(self.rows, stem.at_images(at_stem.stacked(), self.images), factors.new_ones(len(self.rows)))
+        return at_images.stacked()
 
     def readings(
         self, points: Points, samples: int, chunk: int | None, read: Reading | None = None
     ) -> Iterator[tuple[int, int, Tensor]]:
         """What is read off for each sample of each image, the score by default, as (row, sample, value)."""
         with torch.inference_mode(False), torch.no_grad():
-            for rows, numbers in self.chunks(samples, chunk):
+            for rows, numbers in self._chunks(samples, chunk, gradients=False):
                 values = self._prepared_scores(points(rows, numbers), rows, read)
                 yield from zip(rows.tolist(), numbers.tolist(), values, strict=True)
 
-    def chunks(self, samples: int, chunk: int | None) -> Iterator[tuple[Tensor, Tensor]]:
-        """All pairs (row, sample) in chunks that fit into the free memory, the progress being told after each."""
+    def _chunks(self, samples: int, chunk: int | None, gradients: bool) -> Iterator[tuple[Tensor, Tensor]]:
+        """All pairs (row, sample) in chunks, the progress being told after each.
+
+        Args:
+            samples: of each image.
+            chunk: pairs at once; None for as many as speed asks for and a quarter of the free memory allows.
+            gradients: whether each chunk goes backward too.
+        """
+        if chunk is None:
+            prepared, device = self._prepare(), self.images.device
+            # A backward pass holds as much again as the forward pass leaves, a forward pass a few tensors at a time.
+            needed = 2 * prepared.whole if gradients else 4 * prepared.widest
+            most = _MOST_AT_ONCE.get(device.type, _MOST_AT_ONCE["cpu"])[0 if gradients else 1]
+            size = max(1, min(most, _free_memory(device) // (4 * max(1, needed))))
+        else:
+            size = whole(chunk, "chunk", 1)
         count = len(self.images) * samples
-        size = self._fitting() if chunk is None else whole(chunk, "chunk", 1)
         for start in range(0, count, size):
             pairs = torch.arange(start, min(start + size, count), device=self.images.device)
             yield pairs % len(self.images), pairs // len(self.images)
@@ -129,7 +155,13 @@ class Question:
                 self._progress(min(start + size, count), count)
 
     def _forward(
-        self, images: Tensor, rows: Tensor, *, rule: Rule | None = None, values: Tensor | None = None
+        self,
+        module: nn.Module,
+        images: Tensor,
+        rows: Tensor,
+        *,
+        rule: Rule | None = None,
+        values: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """What lies at the place of the map, cut off from what is before it, and the scores that follow from it."""
         leaf = images.detach().requires_grad_(torch.is_grad_enabled()) if self.layer is None else images.detach()
@@ -137,9 +169,9 @@ class Question:
         rules = Rectifiers(rule, leaky=True) if rule else nullcontext()
 
         def run() -> tuple[Tensor, dict[str, Tensor]]:
-            place = nullcontext() if self.layer is None else _held(self._module, self.layer, values, self._call)
-            with place as held, tapped(self._module, self.target.names) as activations, rules:
-                self._module(entered)
+            place = nullcontext() if self.layer is None else _held(module, self.layer, values, self._call)
+            with place as held, tapped(module, self.target.names) as activations, rules:
+                module(entered)
             if held is None:
                 return leaf, activations
             if not held:
@@ -154,12 +186,15 @@ class Question:
         return place, scores
 
     def _prepared_scores(self, images: Tensor, rows: Tensor, read: Reading | None = None) -> Tensor:
-        if self._prepared is None:
-            self._prepared = Prepared(self.network, self.target.names, self.images)
-        prepared = self._prepared
+        prepared = self._prepare()
         with unchanged_chance(self.network.device, seed=0) if prepared.draws_chance else nullcontext():
             activations = explained(self.network, images, lambda: prepared(images))
         return (read or self.target.scores)(activations, rows)
+
+    def _prepare(self) -> Prepared:
+        if self._prepared is None:
+            self._prepared = Prepared(self.network, self.target.names, self.images)
+        return self._prepared
 
     def _repeatable(self, run: Callable[[], Any]) -> Any:
         """Runs it, and again from a seed if it draws random numbers, so that the same call gives the same map."""
@@ -213,21 +248,29 @@ class Question:
         if not ruled:
             self.notes.append("No ReLU lies between the target and the map, so this is the plain gradient.")
 
-    def _fitting(self) -> int:
-        """Images to take at once: few enough for a quarter of the free memory."""
-        device = self.images.device
-        cap = _MOST_AT_ONCE.get(device.type, 4)
-        with torch.inference_mode(False), torch.enable_grad():
-            image, saved = self.images[:1].detach().requires_grad_(), {}
 
-            def pack(tensor: Tensor) -> Tensor:
-                saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-                return tensor
+class _Sums:
+    """A weighted sum for each image, of what comes a few rows at a time.
 
-            with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-                self._prepared_scores(image, self.rows[:1])
-        # As much again for what the backward pass holds, and a quarter of what is free for all of it.
-        return max(1, min(cap, _free_memory(device) // (8 * max(1, sum(saved.values())))))
+    Attributes:
+        rows: the sums by image.
+    """
+
+    def __init__(self, count: int):
+        self._count = count
+        self.rows: list[Tensor] = []
+
+    def add(self, rows: Tensor, found: Tensor, weights: Tensor) -> None:
+        """Adds each of `found`, times its weight, to the sum of its row."""
+        found = found * weights.view(-1, *[1] * (found.dim() - 1))
+        if not self.rows:
+            self.rows += [torch.zeros_like(found[0]) for _ in range(self._count)]
+        for row in rows.unique().tolist():
+            self.rows[row] += found[rows == row].sum(0)
+
+    def stacked(self) -> Tensor:
+        """The sums as one batch."""
+        return torch.stack(self.rows)
 
 
 def _free_memory(device: torch.device) -> int:

@@ -15,9 +15,9 @@ Rule = Callable[[Tensor, "Gate"], Tensor]
 
 @dataclass(frozen=True)
 class Gate:
-    """What a rectifier let through: its output, its bounds, and its slope below them (LeakyReLU)."""
+    """What a rectifier let through: its input or output, its bounds, and its slope below them (LeakyReLU)."""
 
-    output: Tensor
+    values: Tensor
     low: float
     high: float | None
     slope: float
@@ -25,18 +25,18 @@ class Gate:
     def plain(self, gradient: Tensor) -> Tensor:
         """The ordinary backward pass, by PyTorch's own fused functions."""
         if self.slope:
-            return torch.ops.aten.leaky_relu_backward(gradient, self.output, self.slope, True)
+            return torch.ops.aten.leaky_relu_backward(gradient, self.values, self.slope, False)
         if self.high is None:
-            return torch.ops.aten.threshold_backward(gradient, self.output, self.low)
-        return torch.ops.aten.hardtanh_backward(gradient, self.output, self.low, self.high)
+            return torch.ops.aten.threshold_backward(gradient, self.values, self.low)
+        return torch.ops.aten.hardtanh_backward(gradient, self.values, self.low, self.high)
 
     def above(self) -> Tensor:
         """True where the input exceeds the upper bound."""
-        return torch.zeros_like(self.output, dtype=torch.bool) if self.high is None else self.output >= self.high
+        return torch.zeros_like(self.values, dtype=torch.bool) if self.high is None else self.values >= self.high
 
     def inside(self) -> Tensor:
         """True where the input lies between the bounds."""
-        return (self.output > self.low) & ~self.above()
+        return (self.values > self.low) & ~self.above()
 
 
 class Rectifiers(TorchFunctionMode):
@@ -67,7 +67,8 @@ class Rectifiers(TorchFunctionMode):
         if bounds is None or not images.is_floating_point():  # whole numbers are indices and sizes, kept in bounds
             return func(*args, **kwargs)
         self.met[func.__name__.rstrip("_")] += 1
-        return _Rectifier.apply(images, *bounds, self.rule, _in_place(func.__name__, args, kwargs))
+        in_place = _in_place(func.__name__, args, kwargs)
+        return _Rectifier.apply(images, *bounds, self.rule, in_place, in_place or func.__name__ == "relu")
 
 
 def redirected(gradient: Tensor, gate: Gate) -> Tensor:
@@ -88,7 +89,14 @@ def redirected(gradient: Tensor, gate: Gate) -> Tensor:
 class _Rectifier(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, images: Tensor, low: float, high: float | None, slope: float, rule: Rule, in_place: bool
+        ctx: Any,
+        images: Tensor,
+        low: float,
+        high: float | None,
+        slope: float,
+        rule: Rule,
+        in_place: bool,
+        keeps_output: bool,
     ) -> Tensor:
         ctx.low, ctx.high, ctx.slope, ctx.rule = low, high, slope, rule
         if in_place:
@@ -96,15 +104,16 @@ class _Rectifier(torch.autograd.Function):
             output = F.leaky_relu_(images, slope) if slope else images.clamp_(low, high)
         else:
             output = F.leaky_relu(images, slope) if slope else images.clamp(low, high)
-        # The output tells on which side of a bound the input was, and what follows keeps it anyway.
-        ctx.save_for_backward(output)
+        # Either tells on which side of a bound the input was. It is the one that torch's own function keeps, so that
+        # whatever may be written in place afterwards still may.
+        ctx.save_for_backward(output if keeps_output else images)
         return output
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None, None]:
-        (output,) = ctx.saved_tensors
-        gate = Gate(output, ctx.low, ctx.high, ctx.slope)
-        return ctx.rule(gradients[0], gate), None, None, None, None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (kept,) = ctx.saved_tensors
+        gate = Gate(kept, ctx.low, ctx.high, ctx.slope)
+        return ctx.rule(gradients[0], gate), None, None, None, None, None, None
 
 
 def _in_place(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:

@@ -12,8 +12,9 @@ from .attribution import CAMS, attribute
 from .cams import last_with_space
 from .chance import unchanged_chance
 from .images import checked_images
-from .network import Network, as_network, eager, named
+from .network import Network, as_network, named
 from .steps import whole
+from .twin import eager
 
 UNCHANGED = 0.7
 """Mean rank correlation from which a map counts as unchanged: on the embedded network and its photographs, guided

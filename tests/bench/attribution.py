@@ -3,12 +3,14 @@
 One 224 px photograph, the class predicted, ResNet-18 with random weights and the embedded network, one thread. Time is
 the process's CPU time, since wall time would count what else the machine does: the median over rounds in which all take
 turns, set-up included, because each call of nbvis sets up anew. Memory is how far the resident set of a fresh child
-process rises above where it began. All take 50 steps, 50 samples or 49 windows. The others run with their defaults,
-and, where captum has a batch size, also with that of 4. Names of methods as arguments run only those.
+process rises above where it began; it has run on a small picture before, since what is loaded then is no method's. All
+take 50 steps, 50 samples or 49 windows. The others run with their defaults and, where captum has a batch size, with one
+of 4 as well. Names of methods as arguments run only those.
 
 On the embedded network, whose ReLU6 they do not know, the guided methods of captum and grad-cam are the plain gradient.
 """
 
+import ctypes
 import gc
 import os
 import statistics
@@ -68,11 +70,9 @@ def main() -> None:
     started = time.perf_counter()
     tasks = _tasks()
     print(f"torch {torch.__version__}, captum {captum.__version__}, 1 thread, 224 px, batch 1")
-    for task in tasks:
-        _warm(task)
-    # Before anything large runs here, so that a child finds no freed memory to use again.
     chosen = sys.argv[1:] or list(_contenders(tasks[0]))
-    peaks = {task.title: {name: _peaks(_contenders(task)[name]) for name in chosen} for task in tasks}
+    # Before anything runs here, so that a child finds no freed memory to use again.
+    peaks = {task.title: {name: _peaks(task, name) for name in chosen} for task in tasks}
     for task in tasks:
         print(f"\n{task.title}\n{'':22}{'ms':>8}  {'MiB':>6}  ours is faster by, and needs of their memory")
         for name in chosen:
@@ -82,14 +82,6 @@ def main() -> None:
             others = [who for who in runs if who != "nbvis"]
             print("; ".join(f"{who} {times[who] / times['nbvis']:.2f} ×, {_share(memory, who)}" for who in others))
     print(f"\n{time.perf_counter() - started:.0f} s")
-
-
-def _warm(task: Task) -> None:
-    """What is loaded at the first call is no method's memory."""
-    small = _contenders(replace(task, image=task.image[..., :64, :64]))
-    for name in ("gradient", "guided_backprop", "grad_cam"):
-        for run in small[name].values():
-            run()
 
 
 def _share(memory: dict[str, float], who: str) -> str:
@@ -191,19 +183,23 @@ def _times(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, floa
     return {who: statistics.median(each) for who, each in times.items()}
 
 
-def _peaks(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
-    return {who: _peak(run) for who, run in runs.items()}
+def _peaks(task: Task, name: str) -> dict[str, float]:
+    small = _contenders(replace(task, image=task.image[..., :64, :64]))[name]
+    return {who: _peak(small[who], run) for who, run in _contenders(task)[name].items()}
 
 
-def _peak(run: Callable[[], object]) -> float:
+def _peak(before: Callable[[], object], run: Callable[[], object]) -> float:
     """MiB by which a forked child grows at most."""
     receive, send = os.pipe()
     child = os.fork()
     if not child:
+        before()
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")  # the highest mark starts again at the present size
-        before = _status("VmRSS")
+        start = _status("VmRSS")
         run()
-        os.write(send, str((_status("VmHWM") - before) / 1024).encode())
+        os.write(send, str((_status("VmHWM") - start) / 1024).encode())
         os._exit(0)
     os.close(send)
     with os.fdopen(receive) as answer:

@@ -309,6 +309,17 @@ def test_the_rules_are_those_written_out_by_hand(method, rectifier, slope, upper
         assert "LeakyReLU" in found.notes[0]
 
 
+@pytest.mark.parametrize("method", ["guided_backprop", "deconvnet"])
+@pytest.mark.parametrize("rectifier", [nn.ReLU6(), nn.LeakyReLU(0.1), nn.Hardtanh(0, 6)])
+def test_what_follows_a_rectifier_may_write_in_place_as_ever(rectifier, method, pictures):
+    net = nn.Sequential(nn.Conv2d(2, 3, 3), rectifier, nn.ReLU(inplace=True), nn.Conv2d(3, 1, 3))
+    beside = copy.deepcopy(net)
+    beside[2] = nn.ReLU()
+    image, score = pictures(1, 2, 9, 7), custom(lambda out: out.flatten(1).sum(1), "")
+    found = attribute(net.double(), image, score, method=method)
+    assert torch.equal(found.map, attribute(beside.double(), image, score, method=method).map) and found.map.any()
+
+
 @pytest.mark.parametrize("name", ["functional", "torch", "clamp", "ReLU6"])
 @pytest.mark.parametrize("method", ["guided_backprop", "deconvnet"])
 def test_where_captum_gives_the_plain_gradient_without_a_word(name, method):

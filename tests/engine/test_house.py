@@ -18,6 +18,8 @@ from nbvis.engine import (
     channel,
     check_objective,
     dream,
+    dropped_layers,
+    invert_dropout,
     jitter,
     last,
     layers,
@@ -103,6 +105,9 @@ CALLS = {
         ascend(net, [logit(0), activity("norm")], Fourier(8, 8, batch=2), steps=2)
     ),
     "dream": lambda net, images: last(dream(net, activity("second"), images, octaves=2, steps=2)).image,
+    "dropped layers": lambda net, images: dropped_layers(net, images, insert="first"),
+    "invert": lambda net, images: last(invert_dropout(net, "head", images, steps=2, tolerance=0)).corrupted_output,
+    "invert in train mode": lambda net, images: last(invert_dropout(net, "second", images, steps=2, active="train")),
 }
 
 
