@@ -60,8 +60,8 @@ def test_imports_point_one_way(package, beyond):
 
 
 def test_engine_needs_torch_and_numpy_alone():
-    """Beside them tqdm, for `last(progress=True)`, and torchvision, for `Network.torchvision`, when they are called."""
-    assert set().union(*map(libraries, inside("engine"))) <= {"torch", "numpy", "tqdm", "torchvision"}
+    """Beside them, only where it is called: tqdm for progress bars, torchvision for its models, Pillow for files."""
+    assert set().union(*map(libraries, inside("engine"))) <= {"torch", "numpy", "tqdm", "torchvision", "PIL"}
 
 
 def test_sessions_know_no_jupyter():

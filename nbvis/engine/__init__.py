@@ -2,18 +2,23 @@
 
 from .ascent import OPTIMIZERS, ascend
 from .attribution import METHODS, Attribution, attribute
+from .augment import Presentation, augment, read_table
 from .capture import Layer, activations, capture, layers
 from .climb import check_objective
 from .dream import dream, octave_sizes
 from .faithfulness import Faithfulness, blanked, faithfulness
 from .images import Fourier, ImageParameter, Pixels
+from .inversion import DESCENTS, InversionStep, InversionSteps, invert_dropout
 from .network import Network
+from .noisy import dropped_layers
 from .objectives import Objective, activity, channel, custom, energy, logit, unit
+from .preprocessing import PreprocessingCheck, Reading, preprocessing_check
 from .sanity import RandomizationCheck, Stage, randomization_check
 from .steps import Step, Steps, last
 from .transforms import STANDARD, Transform, affine, jitter, rotate, zoom
 
 __all__ = [
+    "DESCENTS",
     "METHODS",
     "OPTIMIZERS",
     "STANDARD",
@@ -21,11 +26,16 @@ __all__ = [
     "Faithfulness",
     "Fourier",
     "ImageParameter",
+    "InversionStep",
+    "InversionSteps",
     "Layer",
     "Network",
     "Objective",
     "Pixels",
+    "PreprocessingCheck",
+    "Presentation",
     "RandomizationCheck",
+    "Reading",
     "Stage",
     "Step",
     "Steps",
@@ -35,20 +45,25 @@ __all__ = [
     "affine",
     "ascend",
     "attribute",
+    "augment",
     "blanked",
     "capture",
     "channel",
     "check_objective",
     "custom",
     "dream",
+    "dropped_layers",
     "energy",
     "faithfulness",
+    "invert_dropout",
     "jitter",
     "last",
     "layers",
     "logit",
     "octave_sizes",
+    "preprocessing_check",
     "randomization_check",
+    "read_table",
     "rotate",
     "unit",
     "zoom",

@@ -10,7 +10,7 @@ from .climb import Climb, framed
 from .images import ImageParameter, checked_images
 from .network import Network, as_network, near
 from .objectives import Objectives
-from .steps import Settings, Step, Steps, whole
+from .steps import Settings, Step, Steps, changed, whole
 from .transforms import STANDARD, Transform, apply
 
 Optimizer = Callable[..., torch.optim.Optimizer]
@@ -126,7 +126,7 @@ def _ascend(
         )
         changes = yield step
         if changes:
-            settings = settings.changed(changes)  # type: ignore[assignment]
+            settings = changed(settings, changes)
             if "objective" in changes:
                 start = step.make_image()
                 climb.set_objective(settings.objective)

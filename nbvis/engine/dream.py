@@ -12,7 +12,7 @@ from .climb import Climb, framed
 from .images import checked_images
 from .network import Network, as_network
 from .objectives import Objectives
-from .steps import Settings, Step, Steps, whole
+from .steps import Settings, Step, Steps, changed, whole
 from .transforms import warped
 
 SMOOTHING_KERNEL = 9
@@ -152,7 +152,7 @@ def _dream(climb: Climb, bases: list[Tensor], settings: _DreamSettings, seed: in
             )
             changes = yield step
             if changes:
-                settings = settings.changed(changes)  # type: ignore[assignment]
+                settings = changed(settings, changes)
                 if "objective" in changes:
                     # What was dreamed so far belongs to the picture, also where the new masks let nothing change.
                     painted = step.make_image()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,6 +12,8 @@ from .network import near
 from .objectives import Objectives
 
 Changes = Mapping[str, Any]
+_S = TypeVar("_S", bound=Any)
+_T = TypeVar("_T", bound="Step")
 
 
 @dataclass(frozen=True)
@@ -54,29 +56,38 @@ class Settings:
 
     def __post_init__(self):
         """Refuses what cannot be meant."""
-        if not (isinstance(self.lr, int | float) and 0 <= self.lr < float("inf")):
-            raise ValueError(f"lr is a number from 0 up, not {self.lr!r}")
-
-    def changed(self, changes: Changes | None) -> Self:
-        """The settings with some of them replaced.
-
-        Raises:
-            ValueError: if one of them is unknown or has an impossible value.
-        """
-        if not changes:
-            return self
-        names = [f.name for f in fields(self)]
-        for name in changes:
-            if name not in names:
-                raise ValueError(f"{name!r} does not change during a run{near(name, names)}")
-        return replace(self, **changes)
+        checked_lr(self.lr)
 
 
-def last(steps: Iterable[Step], progress: bool = False) -> Step:
+def changed(settings: _S, changes: Changes | None) -> _S:
+    """The settings, a frozen dataclass, with some of them replaced.
+
+    Raises:
+        ValueError: if one of them is unknown or has an impossible value.
+    """
+    names = [f.name for f in fields(settings)]
+    for name in changes or ():
+        if name not in names:
+            raise ValueError(f"{name!r} does not change during a run{near(name, names)}")
+    return replace(settings, **changes) if changes else settings
+
+
+def checked_lr(lr: float) -> float:
+    """The learning rate, if it is a number from 0 up.
+
+    Raises:
+        ValueError: otherwise.
+    """
+    if not (isinstance(lr, int | float) and 0 <= lr < float("inf")):
+        raise ValueError(f"lr is a number from 0 up, not {lr!r}")
+    return lr
+
+
+def last(steps: Iterable[_T], progress: bool = False) -> _T:
     """Runs to the end and gives the last step.
 
     Args:
-        steps: what `ascend` or `dream` returned.
+        steps: what `ascend`, `dream` or `invert_dropout` returned.
         progress: whether to show a progress bar with the score.
 
     Raises:
