@@ -1,8 +1,24 @@
-"""What lives between two messages: a run on its worker thread, the newest frame, the history of scores."""
+"""What lives between two messages: a run or a search for answers on its worker thread, and what it has found so far."""
 
+from .answers import Answers
 from .frames import Frame, encoded, picture, shown_as
 from .gate import Gate
 from .progress import Progress
 from .session import Session, described
+from .tasks import Known, Refusal, Task, Tell
 
-__all__ = ["Frame", "Gate", "Progress", "Session", "described", "encoded", "picture", "shown_as"]
+__all__ = [
+    "Answers",
+    "Frame",
+    "Gate",
+    "Known",
+    "Progress",
+    "Refusal",
+    "Session",
+    "Task",
+    "Tell",
+    "described",
+    "encoded",
+    "picture",
+    "shown_as",
+]

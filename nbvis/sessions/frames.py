@@ -10,10 +10,10 @@ JPEG_QUALITY = 85
 
 
 class Frame(NamedTuple):
-    """What one message carries: where the run stands, and the picture it has then (empty if it has none)."""
+    """What one message carries: where the run stands, and the pictures it has then, encoded (none if it has none)."""
 
     header: dict[str, Any]
-    data: bytes
+    pictures: tuple[bytes, ...] = ()
 
 
 def picture(image: Tensor) -> Image.Image:

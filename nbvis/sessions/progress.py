@@ -1,8 +1,11 @@
 """How far a run is: its scores, its speed, and what is left of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from nbvis.engine import Step
 
@@ -15,13 +18,13 @@ class Progress:
 
     Attributes:
         last: the newest `Step`, None before the first.
-        history: (index, octave, score) of each step of the run.
+        history: (index, octave, scores (batch,)) of each step of the run.
         seconds: what a step takes now, 0 before the first.
     """
 
     def __init__(self):
         self.last: Step | None = None
-        self.history: list[tuple[int, int, float]] = []
+        self.history: list[tuple[int, int, Tensor]] = []
         self.seconds = 0.0
 
     def record(self, step: Step, seconds: float, afresh: bool) -> bool:
@@ -35,24 +38,32 @@ class Progress:
         same = not afresh and self.last is not None and step.octave == self.last.octave
         self.seconds = self.seconds + 0.2 * (seconds - self.seconds) if same else seconds
         self.history = [] if afresh else self.history
-        self.history.append((step.index, step.octave, step.score.mean().item()))
+        self.history.append((step.index, step.octave, step.score))
         self.last = step
         return same
 
     def fields(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """What a frame says about it; `left` is in seconds, `rate` in steps per second."""
-        step, every = self.last, max(1, len(self.history) // CURVE_POINTS)
+        step, curve = self.last, self.curve(lambda scores: scores.mean(1))
         return {
             "step": step.index + 1 if step else 0,
             "total": step.total if step else 0,
             "octave": step.octave if step else 0,
             "octaves": step.octaves if step else 0,
-            "score": self.history[-1][2] if self.history else None,
+            "score": curve[-1][1] if curve else None,
             "rate": 1 / self.seconds if self.seconds else None,
             "left": seconds_to_go(step, options, self.seconds) if step else None,
-            "curve": [[index, score] for index, _, score in self.history[::-every][::-1]],
+            "curve": curve,
             "octave_starts": [new[0] for old, new in pairwise(self.history) if old[1] != new[1]],
         }
+
+    def curve(self, reduce: Callable[[Tensor], Tensor]) -> list[list[float]]:
+        """[index, value] of the run so far, thinned; `reduce` makes scores (steps, batch) one value a step."""
+        kept = self.history[:: -max(1, len(self.history) // CURVE_POINTS)][::-1]
+        if not kept:
+            return []
+        values = reduce(torch.stack([scores for _, _, scores in kept])).tolist()
+        return [[index, value] for (index, _, _), value in zip(kept, values, strict=True)]
 
 
 def seconds_to_go(step: Step, options: Mapping[str, Any], seconds: float) -> float:

@@ -1,6 +1,5 @@
 """A run on a worker thread: what it is asked to do next, where it stands, and the newest frame of it."""
 
-import atexit
 import threading
 import time
 import weakref
@@ -11,11 +10,18 @@ from torch import Tensor
 
 from nbvis.engine import Step, Steps
 
+from .closing import close_at_exit
 from .frames import Frame, encoded, picture
 from .gate import Gate
 from .progress import Progress
 
-_OPEN: "weakref.WeakSet[Session]" = weakref.WeakSet()
+Paint = Callable[["Session", str], tuple[dict[str, Any], tuple[bytes, ...]]]
+"""(session, format) → what a header says beside where the run stands, and the pictures, encoded so ("": none)."""
+
+
+def paint_image(session: "Session", format: str) -> tuple[dict[str, Any], tuple[bytes, ...]]:
+    """The first of the newest images, as one picture."""
+    return {}, (encoded(picture(session.image), format == "png"),) if format else ()
 
 
 class Session:
@@ -30,6 +36,7 @@ class Session:
         options: everything the run needs; `options["images"]` is the picture it starts from.
         live: names of the options that a run takes while it goes; any other starts it afresh at the next step.
         listener: bound method that gets each `Frame`, held weakly; called on the worker's and on the callers' threads.
+        paint: makes a frame of where it stands; it must not hold whoever listens.
         background: whether the run goes on when the last view leaves; otherwise it pauses.
         gate: decides when a frame goes out.
         clock: function that gives the time in seconds.
@@ -49,6 +56,7 @@ class Session:
         *,
         live: frozenset[str],
         listener: Callable[[Frame], None],
+        paint: Paint = paint_image,
         background: bool = False,
         gate: Gate | None = None,
         clock: Callable[[], float] = time.perf_counter,
@@ -57,7 +65,7 @@ class Session:
         self.origin: dict[str, Any] = dict(options)
         self.changes: list[tuple[int, dict[str, Any]]] = []
         self._options, self._start, self._live = dict(options), start, live
-        self._listener = weakref.WeakMethod(listener)
+        self._listener, self._paint = weakref.WeakMethod(listener), paint
         self._gate, self._clock = gate or Gate(), clock
         self._lock = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -67,7 +75,7 @@ class Session:
         self._afresh = self._ending = self._closed = False
         self._progress = Progress()
         self._shown_rev = self._reflected = 0
-        _OPEN.add(self)
+        close_at_exit(self)
 
     def play(self) -> None:
         """Goes on, or begins; a run that has ended begins again."""
@@ -95,7 +103,7 @@ class Session:
                 self._end_run()
                 self.state = "stopped"
         if paused:
-            self._deliver(True)
+            self._deliver("png")
 
     def change(self, **options: Any) -> int:
         """Puts changed options in the inbox and returns the number of the change."""
@@ -106,7 +114,7 @@ class Session:
             if self._run is None and self._thread is None:
                 self._take_inbox()
         if untouched and "images" in options:
-            self._deliver(True)
+            self._deliver("png")
         return self.rev
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -127,9 +135,18 @@ class Session:
         return self._progress.last
 
     @property
-    def history(self) -> list[tuple[int, int, float]]:
-        """The index, octave and score of each step of the run."""
+    def history(self) -> list[tuple[int, int, Tensor]]:
+        """The index, octave and scores (batch,) of each step of the run."""
         return self._progress.history
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the run goes by, as far as it has taken what was changed."""
+        return dict(self._options)
+
+    def curve(self, reduce: Callable[[Tensor], Tensor]) -> list[list[float]]:
+        """[index, value] of the run so far, thinned; `reduce` makes scores (steps, batch) one value a step."""
+        return self._progress.curve(reduce)
 
     @property
     def image(self) -> Tensor:
@@ -140,12 +157,17 @@ class Session:
         """A view appeared: it gets the picture at once if the run rests, otherwise with the next step."""
         with self._lock:
             self._gate.join(view)
+        if not self.repaint():
+            self._tell_state()
+
+    def repaint(self) -> bool:
+        """Has it painted anew: at once if the run rests (True), otherwise with the next step."""
+        with self._lock:
             self._shown_rev = -1
             resting = self._thread is None
         if resting:
-            self._deliver(True)
-        else:
-            self._tell(Frame(self._header(""), b""))
+            self._deliver("png")
+        return resting
 
     def left(self, view: str) -> None:
         """A view is gone; without any, the run pauses unless it is to go on in the background."""
@@ -165,10 +187,11 @@ class Session:
             self._allowance, self._ending = allowance, False
             self._afresh |= afresh
             self.state, self.error = "running", ""
-            if self._thread is None:
+        self._tell_state()  # before the worker has anything to tell
+        with self._lock:
+            if self._thread is None and not self._closed:
                 self._thread = threading.Thread(target=_work, args=(weakref.ref(self),), name="nbvis", daemon=True)
                 self._thread.start()
-        self._tell(Frame(self._header(""), b""))
 
     def _turn(self) -> bool:
         """One step of the run, or rest; False if there is nothing more to do."""
@@ -188,7 +211,7 @@ class Session:
             step = self._begin() if afresh else self._continue(changes)
             self._record(step, rev, afresh, self._clock() - began, during_delivery)
             if self._opens():
-                self._deliver(False)
+                self._deliver("jpeg")
         except StopIteration:
             return self._rest("finished")
         except Exception as error:
@@ -203,9 +226,11 @@ class Session:
 
     def _begin(self) -> Step:
         self._end_run()
-        self.origin = dict(self._options)
-        self._run = self._start(dict(self._options))
-        return next(self._run)
+        options = dict(self._options)
+        self._run = self._start(dict(options))
+        step = next(self._run)
+        self.origin = options  # not before, since after an error the last run is what is shown
+        return step
 
     def _continue(self, changes: dict[str, Any]) -> Step:
         assert self._run is not None and self.last is not None
@@ -233,32 +258,39 @@ class Session:
             self.state, self.error, self._allowance = state, error, 0
             if state != "paused":
                 self._end_run()
-        try:
-            self._deliver(True)
-        except Exception as failure:
-            self.state, self.error = "error", described(failure)
-        with self._lock:
-            if self._allowance != 0:
-                return True
-            self._thread, self._ending = None, False
-            self._lock.notify_all()
-            return False
+        while True:
+            try:
+                self._deliver("png")
+            except Exception as failure:
+                self.state, self.error = "error", described(failure)
+            with self._lock:
+                if self._allowance != 0:
+                    return True
+                if self._shown_rev == self._reflected:  # nobody asked for it anew meanwhile
+                    self._thread, self._ending = None, False
+                    self._lock.notify_all()
+                    return False
 
     def _end_run(self) -> None:
         if self._run is not None:
             self._run.close()
             self._run = None
 
-    def _deliver(self, lossless: bool) -> None:
-        """Makes a frame of the newest image and hands it over."""
+    def _deliver(self, format: str) -> None:
+        """Makes a frame of where the run stands and hands it over."""
         began = self._clock()
-        data = encoded(picture(self.image), lossless)
+        with self._lock:
+            self._shown_rev = self._reflected
+        fields, pictures = self._paint(self, format)
         with self._lock:
             self._gate.sent()
-            self._shown_rev = self._reflected
-        self._tell(Frame(self._header("png" if lossless else "jpeg"), data))
+        self._tell(Frame(self._header(format) | fields, pictures))
         with self._lock:
             self._gate.charge(self._clock() - began)
+
+    def _tell_state(self) -> None:
+        fields, _ = self._paint(self, "")
+        self._tell(Frame(self._header("") | fields))
 
     def _tell(self, frame: Frame) -> None:
         listener = self._listener()
@@ -269,13 +301,6 @@ class Session:
         with self._lock:
             start = {"type": "frame", "frame": self._gate.number, "rev": self._reflected, "format": format}
             return start | {"state": self.state} | self._progress.fields(self._options)
-
-
-@atexit.register
-def _close_all() -> None:
-    """Ends every run while torch still works: one cut off by the end of the process would abort it."""
-    for session in list(_OPEN):
-        session.close()
 
 
 def described(error: BaseException) -> str:

@@ -24,12 +24,12 @@ class Watcher:
 
     def hear(self, frame):
         self.frames.append(frame)
-        if self.answers and frame.data:
+        if self.answers and frame.pictures:
             self.answers.acknowledge("view", frame.header["frame"])
 
     @property
     def pictures(self):
-        return [frame for frame in self.frames if frame.data]
+        return [frame for frame in self.frames if frame.pictures]
 
 
 class Run:
@@ -111,7 +111,7 @@ def test_the_picture_at_rest_is_lossless_and_comes_before_wait_returns(make, wat
     session = make(Run())
     session.play()
     session.wait(LONG)
-    header, data = watcher.frames[-1]
+    header, (data,) = watcher.frames[-1]
     assert header["format"] == "png" and data.startswith(b"\x89PNG") and header["state"] == "finished"
     assert header["step"] == header["total"] == 5 and header["left"] == 0
     assert header["curve"] == [[index, float(index)] for index in range(5)]
@@ -244,7 +244,7 @@ def test_an_error_keeps_the_last_good_picture_and_the_history(make, watcher):
     session.wait(LONG)
     assert session.state == "error" and session.error == "Step 3: the score is not finite"
     assert session.last.index == 1 and len(session.history) == 2
-    assert watcher.frames[-1].data and watcher.frames[-1].header["state"] == "error"
+    assert watcher.frames[-1].pictures and watcher.frames[-1].header["state"] == "error"
 
 
 def test_a_start_that_fails_is_an_error_and_the_next_may_succeed(make):
@@ -363,13 +363,85 @@ def test_the_listener_is_not_kept_alive(make):
 def test_a_listener_that_fails_is_an_error_not_a_lost_thread(make):
     class Deaf:
         def hear(self, frame):
-            if frame.data:
+            if frame.pictures:
                 raise OSError("the line is dead")
 
     run, deaf = Run(), Deaf()
     session = Session(run.start, {"lr": 0.5, "images": torch.zeros(1, 3, 4, 6)}, live=LIVE, listener=deaf.hear)
     session.play()
     assert session.wait(LONG) and "OSError: the line is dead" in session.error and not alive()
+
+
+def paint_twice(session, format):
+    """Two pictures a frame, and a word on each."""
+    index = session.last.index if session.last else None
+    return {"index": index, "lr": session.options["lr"]}, (b"one", b"two") if format else ()
+
+
+def test_a_frame_is_what_is_painted(make, watcher):
+    session = make(Run(), paint=paint_twice)
+    session.play()
+    session.wait(LONG)
+    begun, ended = watcher.frames[0], watcher.frames[-1]
+    assert begun.pictures == () and begun.header["index"] is None and begun.header["state"] == "running"
+    assert ended.pictures == (b"one", b"two") and ended.header["index"] == 4 and ended.header["lr"] == 0.5
+
+
+def test_what_rests_is_painted_anew_at_once(make, watcher):
+    session = make(Run(), paint=paint_twice)
+    session.step()
+    session.wait(LONG)
+    before = len(watcher.pictures)
+    assert session.repaint() and len(watcher.pictures) == before + 1
+    assert watcher.frames[-1].header["format"] == "png" and session.last.index == 0
+
+
+def test_what_is_to_be_painted_anew_while_it_comes_to_rest_is(make, watcher):
+    def paint(session, format):
+        if format == "png" and not asked:
+            asked.append(session.repaint())
+        return {}, (b"picture",) if format else ()
+
+    asked = []
+    session = make(Run(), paint=paint)
+    session.play()
+    assert session.wait(LONG) and session.state == "finished"
+    assert asked == [False] and [frame.header["format"] for frame in watcher.pictures] == ["png", "png"]
+
+
+def test_what_runs_is_painted_anew_with_the_next_step(make, watcher):
+    run = Run(total=50, free=False)
+    session = make(run)
+    session.play()
+    run.allow()
+    assert run.taken[0].wait(LONG) and not session.repaint() and watcher.pictures == []
+    session.stop()
+    run.allow()
+    assert session.wait(LONG)
+
+
+def test_the_curve_is_what_the_scores_of_a_batch_are_reduced_to(make):
+    class Pair(Run):
+        def steps(self, options):
+            for index in range(3):
+                scores = torch.tensor([float(index), -float(index)])
+                yield Step(index, 3, scores, lambda: torch.zeros(2, 3, 4, 6))
+
+    session = make(Pair())
+    assert session.curve(lambda scores: scores.amin(1)) == []
+    session.play()
+    session.wait(LONG)
+    assert session.curve(lambda scores: scores.amin(1)) == [[0, 0.0], [1, -1.0], [2, -2.0]]
+
+
+def test_after_a_failed_beginning_the_origin_is_that_of_the_picture(make):
+    session = make(Run())
+    session.play()
+    session.wait(LONG)
+    session.change(lr=-1.0)
+    session.restart()
+    assert session.wait(LONG) and session.state == "error"
+    assert session.origin["lr"] == 0.5 and session.options["lr"] == -1.0
 
 
 @pytest.mark.parametrize("ending", ["session.step(); session.wait()", "session.play()"])

@@ -1,0 +1,378 @@
+import gc
+import subprocess
+import sys
+import threading
+import weakref
+
+import pytest
+
+from nbvis.sessions import Answers, Gate, Refusal, Task
+
+LONG = 20.0
+
+
+class Watcher:
+    """Listens to a session, keeps what it hears, and draws each frame if it is told to."""
+
+    def __init__(self):
+        self.headers, self.rests, self.answers = [], 0, None
+
+    def hear(self, header):
+        self.headers.append(header)
+        if self.answers:
+            self.answers.acknowledge("view", header["frame"])
+
+    def rest(self):
+        self.rests += 1
+
+    @property
+    def pictures(self):
+        return [header for header in self.headers if header["format"] == "png"]
+
+
+class Work:
+    """A task of `words` words, one each time the test allows it, whose answer is its key in capitals."""
+
+    def __init__(self, key="map", words=3, free=True, fails=None):
+        self.key, self.words, self.fails = key, words, fails
+        self.turnstile = threading.Semaphore(10**6 if free else 0)
+        self.begun, self.said, self.runs, self.heard = threading.Event(), threading.Semaphore(0), 0, []
+
+    def run(self, tell, known):
+        self.runs += 1
+        self.begun.set()
+        for word in range(self.words):
+            assert self.turnstile.acquire(timeout=LONG)
+            tell(word + 1, self.words)
+            self.said.release()
+        if self.fails:
+            raise self.fails
+        return self.key.upper()
+
+    @property
+    def task(self):
+        return Task(self.key, f"The {self.key}", self.run)
+
+
+@pytest.fixture
+def watcher():
+    return Watcher()
+
+
+@pytest.fixture
+def make(watcher):
+    made = []
+
+    def make(**options):
+        made.append(Answers(listener=watcher.hear, rested=watcher.rest, **options))
+        return made[-1]
+
+    yield make
+    for answers in made:
+        answers.close()
+
+
+def draw_all(answers, watcher):
+    """The view draws until nothing more is sent."""
+    drawn = 0
+    while watcher.headers[-1]["frame"] > drawn:
+        drawn = watcher.headers[-1]["frame"]
+        answers.acknowledge("view", drawn)
+
+
+def alive():
+    return [thread for thread in threading.enumerate() if thread.name == "nbvis"]
+
+
+def test_what_is_asked_is_answered_in_order_and_kept(make, watcher):
+    first, second = Work("first"), Work("second")
+    answers = make()
+    assert answers.state == "ready" and answers.get("first") is None
+    answers.ask(maps=[first.task, second.task])
+    assert answers.wait(LONG) and answers.state == "finished"
+    assert (answers.get("first"), answers.get("second")) == ("FIRST", "SECOND")
+    assert next(header["doing"] for header in watcher.headers if header["doing"]) == "The first"
+    rests = watcher.rests
+    answers.ask(maps=[second.task])
+    assert answers.wait(LONG) and second.runs == 1 and not alive()
+    assert watcher.rests == rests + 1
+
+
+def test_the_last_word_comes_before_wait_returns(make, watcher):
+    answers = make()
+    answers.ask(maps=[Work().task])
+    answers.wait(LONG)
+    assert watcher.headers[-1]["state"] == "finished" and watcher.headers[-1]["doing"] == "" and watcher.rests == 1
+
+
+def test_asking_returns_at_once(make):
+    work = Work(free=False)
+    answers = make()
+    answers.ask(maps=[work.task])
+    assert answers.state == "running" and not answers.wait(0)
+    work.turnstile.release(work.words)
+    assert answers.wait(LONG) and answers.get("map") == "MAP"
+
+
+def test_a_newer_question_of_a_kind_ends_the_older_at_its_next_word(make):
+    old, new = Work("old", words=50, free=False), Work("new")
+    answers = make()
+    answers.ask(maps=[old.task])
+    assert old.begun.wait(LONG)
+    answers.ask(maps=[new.task])
+    old.turnstile.release()
+    assert answers.wait(LONG) and answers.get("new") == "NEW" and answers.get("old") is None
+    assert not old.said.acquire(blocking=False)
+
+
+def test_what_is_still_wanted_goes_on(make):
+    work, more = Work(free=False), Work("more")
+    answers = make()
+    answers.ask(maps=[work.task])
+    assert work.begun.wait(LONG)
+    answers.ask(maps=[work.task, more.task])
+    work.turnstile.release(work.words)
+    assert answers.wait(LONG) and work.runs == 1 and answers.get("more") == "MORE"
+
+
+def test_kinds_do_not_replace_each_other(make):
+    answers, one, other = make(), Work("one", free=False), Work("other")
+    answers.ask(maps=[one.task])
+    answers.ask(check=[other.task])
+    assert [task.key for task in answers.wanted("maps")] == ["one"]
+    one.turnstile.release(one.words)
+    assert answers.wait(LONG) and (answers.get("one"), answers.get("other")) == ("ONE", "OTHER")
+
+
+def test_cancel_ends_the_work_and_what_was_found_stays(make, watcher):
+    found, slow = Work("found"), Work("slow", words=50, free=False)
+    answers = make()
+    answers.ask(maps=[found.task, slow.task])
+    assert slow.begun.wait(LONG)
+    answers.cancel()
+    slow.turnstile.release()
+    assert answers.wait(LONG) and answers.state == "stopped"
+    assert answers.get("found") == "FOUND" and answers.get("slow") is None and not alive()
+    slow.turnstile.release(50)
+    answers.ask(maps=[found.task, slow.task])
+    assert answers.wait(LONG) and answers.get("slow") == "SLOW" and found.runs == 1
+
+
+def test_a_refusal_is_an_answer(make):
+    work = Work(fails=ValueError("SiLU has no rule"))
+    answers = make()
+    answers.ask(maps=[work.task])
+    assert answers.wait(LONG) and answers.state == "finished" and answers.error == ""
+    assert answers.get("map") == Refusal("SiLU has no rule")
+    answers.ask(maps=[work.task])
+    assert answers.wait(LONG) and work.runs == 1
+
+
+def test_an_error_ends_the_work_and_what_was_found_stays(make):
+    good, bad, never = Work("good"), Work("bad", fails=OSError("the disk is gone")), Work("never")
+    answers = make()
+    answers.ask(maps=[good.task, bad.task, never.task])
+    assert answers.wait(LONG) and answers.state == "error" and answers.error == "OSError: the disk is gone"
+    assert answers.get("good") == "GOOD" and never.runs == 0
+    bad.fails = None
+    answers.ask(maps=[good.task, bad.task])
+    assert answers.wait(LONG) and (answers.state, answers.error, answers.get("bad")) == ("finished", "", "BAD")
+
+
+def test_a_task_reads_the_answers_before_it(make):
+    answers, refused = make(), Work("refused", fails=ValueError("no"))
+    answers.ask(maps=[Work().task, refused.task], check=[Task("check", "", lambda tell, known: known("map") * 2)])
+    assert answers.wait(LONG) and answers.get("check") == "MAPMAP"
+    answers.ask(check=[Task("other", "", lambda tell, known: known("refused"))])
+    assert answers.wait(LONG) and answers.get("other") == Refusal("no")
+    answers.ask(check=[Task("third", "", lambda tell, known: known("unknown"))])
+    assert answers.wait(LONG) and "asked for before" in answers.error
+
+
+def test_progress_says_how_much_is_left(make, watcher):
+    now = [0.0]
+    clock = lambda: now[0]  # noqa: E731
+    answers, work = make(gate=Gate(clock), clock=clock), Work(words=4, free=False)
+    watcher.answers = answers
+    answers.joined("view")
+    answers.ask(maps=[work.task])
+    assert work.begun.wait(LONG)
+    for word in range(1, 4):
+        now[0] += 2.0
+        work.turnstile.release()
+        assert work.said.acquire(timeout=LONG)
+        told = watcher.headers[-1]
+        assert (told["doing"], told["done"], told["total"], told["left"]) == ("The map", word, 4, 2.0 * (4 - word))
+        assert told["format"] == ""
+    work.turnstile.release()
+    assert answers.wait(LONG)
+
+
+def test_one_frame_is_in_flight_and_then_the_newest_goes(make, watcher):
+    answers = make()
+    answers.joined("view")
+    answers.ask(maps=[Work().task])
+    assert answers.wait(LONG)
+    draw_all(answers, watcher)
+    sent = len(watcher.pictures)
+    for _ in range(5):
+        answers.changed()
+    assert len(watcher.pictures) == sent + 1
+    answers.acknowledge("view", watcher.headers[-1]["frame"])
+    assert len(watcher.pictures) == sent + 2
+    answers.acknowledge("view", watcher.headers[-1]["frame"])
+    assert len(watcher.pictures) == sent + 2
+
+
+def test_a_view_that_does_not_answer_does_not_hold_the_others_up(make, watcher):
+    answers = make()
+    answers.joined("dead")
+    answers.changed()
+    watcher.answers = answers
+    answers.joined("view")
+    sent = len(watcher.pictures)
+    answers.changed()
+    # The dead view has not drawn, so the picture waits for as long as the gate has patience, on the worker thread.
+    (worker,) = alive()
+    worker.join(LONG)
+    assert len(watcher.pictures) > sent and not worker.is_alive()
+
+
+def test_without_a_view_no_pictures_are_made(make, watcher):
+    answers = make()
+    answers.ask(maps=[Work().task])
+    answers.wait(LONG)
+    answers.changed()
+    assert watcher.headers and watcher.pictures == []
+    answers.joined("view")
+    assert watcher.headers[-1]["format"] == "png"
+
+
+def test_the_still_is_renewed_when_what_is_shown_stays_for_a_while(make, watcher):
+    answers = make()
+    answers.changed()
+    assert watcher.rests == 1
+    answers.joined("view")
+    draw_all(answers, watcher)
+    before = watcher.rests
+    answers.changed()
+    answers.changed()
+    assert watcher.rests == before
+    draw_all(answers, watcher)
+    assert watcher.rests == before + 1
+
+
+def test_the_work_pauses_with_the_last_view_and_goes_on_with_the_next(make):
+    work = Work(words=50, free=False)
+    answers = make()
+    answers.joined("view")
+    answers.ask(maps=[work.task])
+    assert work.begun.wait(LONG)
+    answers.left("view")
+    work.turnstile.release(100)
+    assert answers.wait(LONG) and answers.state == "paused" and answers.get("map") is None
+    answers.joined("view")
+    assert answers.state == "running" and answers.wait(LONG) and answers.get("map") == "MAP"
+
+
+def test_the_work_goes_on_in_the_background(make):
+    work = Work(free=False)
+    answers = make(background=True)
+    answers.joined("view")
+    answers.ask(maps=[work.task])
+    answers.left("view")
+    work.turnstile.release(work.words)
+    assert answers.wait(LONG) and answers.state == "finished" and answers.get("map") == "MAP"
+
+
+def test_a_view_that_falls_silent_is_gone(make):
+    now = [0.0]
+    clock = lambda: now[0]  # noqa: E731
+    work, answers = Work(words=50, free=False), make(gate=Gate(clock), clock=clock)
+    answers.joined("view")
+    answers.ask(maps=[work.task])
+    assert work.begun.wait(LONG)
+    now[0] = 1000.0
+    work.turnstile.release()
+    assert answers.wait(LONG) and answers.state == "paused"
+
+
+def test_the_oldest_answers_are_forgotten(make, monkeypatch):
+    monkeypatch.setattr("nbvis.sessions.answers.KEPT", 2)
+    answers = make()
+    for key in ("a", "b"):
+        answers.ask(maps=[Work(key).task])
+        answers.wait(LONG)
+    assert answers.get("a") == "A"
+    answers.ask(maps=[Work("c").task])
+    answers.wait(LONG)
+    assert [answers.get(key) for key in ("a", "b", "c")] == ["A", None, "C"]
+
+
+def test_a_listener_that_fails_is_an_error_not_a_lost_thread():
+    class Deaf:
+        def hear(self, header):
+            raise OSError("the line is dead")
+
+        def rest(self):
+            pass
+
+    deaf = Deaf()
+    answers = Answers(listener=deaf.hear, rested=deaf.rest)
+    answers.ask(maps=[Work().task])
+    assert answers.wait(LONG) and answers.error == "OSError: the line is dead" and not alive()
+
+
+def test_closing_ends_the_thread(make):
+    work = Work(words=50, free=False)
+    answers = make()
+    answers.ask(maps=[work.task])
+    assert work.begun.wait(LONG)
+    work.turnstile.release(50)
+    answers.close()
+    assert not alive()
+    answers.ask(maps=[Work("more").task])
+    assert answers.wait(LONG) and answers.get("more") is None
+
+
+def test_forgotten_answers_leave_no_worker():
+    watcher, work = Watcher(), Work(words=50, free=False)
+    answers = Answers(listener=watcher.hear, rested=watcher.rest)
+    answers.ask(maps=[work.task])
+    assert work.begun.wait(LONG)
+    (worker,), gone = alive(), weakref.ref(answers)
+    del answers
+    gc.collect()
+    assert gone() is None
+    work.turnstile.release(50)
+    worker.join(LONG)
+    assert not worker.is_alive() and not work.said.acquire(blocking=False)
+
+
+def test_the_listener_is_held_weakly(make):
+    watcher = Watcher()
+    answers = Answers(listener=watcher.hear, rested=watcher.rest)
+    gone = weakref.ref(watcher)
+    del watcher
+    assert gone() is None
+    answers.ask(maps=[Work().task])
+    assert answers.wait(LONG) and answers.get("map") == "MAP"
+
+
+def test_a_process_ends_cleanly_while_it_works():
+    code = """
+import torch
+from torch import nn
+from nbvis.engine import attribute
+from nbvis.sessions import Answers, Task
+class Listener:
+    def hear(self, header): pass
+    def rest(self): pass
+listener = torch.listener = Listener()
+network, images = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(3600, 5)), torch.rand(1, 3, 32, 32)
+run = lambda tell, known: attribute(network, images, 0, method="smoothgrad", samples=10**6, progress=tell)
+answers = torch.kept = Answers(listener=listener.hear, rested=listener.rest)
+answers.ask(maps=[Task("map", "", run)])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stderr) == (0, "")
