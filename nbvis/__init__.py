@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import demo, engine
-    from .widgets import DreamCanvas
+    from .widgets import DreamCanvas, DropoutInverter, SaliencyView
 
-__all__ = ["DreamCanvas", "demo", "engine"]
+__all__ = ["DreamCanvas", "DropoutInverter", "SaliencyView", "demo", "engine"]
 __version__ = "0.1.0"
 
 

@@ -7,27 +7,25 @@ Messages, beside the synced traits. From a view:
 | joined | view, lab | the picture; `lab` says whether the view hides the still picture below it |
 | left | view | nothing: the view is gone |
 | drawn | view, frame | the next frame |
-| step, restart | | one step; the whole run again (play and pause are the trait `running`) |
 | recipe, save | id, suffix | a reply |
 
-To the views: `frame`, whose fields `Session` fills and whose buffer is the picture (JPEG while it runs, PNG when it
-rests, empty if only the state changed), and `reply` with the id of the question, `text` or a buffer, or `error`.
+To the views: `frame`, whose fields the session fills and whose buffers are pictures, encoded as its `format` says (none
+if only the state changed), and `reply` with the id of the question, `text` or a buffer, or `error`.
 """
 
 import base64
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import anywidget
 import traitlets as t
 from IPython.display import display
-from torch import Tensor
 
 from nbvis.engine.network import near
-from nbvis.sessions import Frame, Session, described, encoded, picture
+from nbvis.sessions import described
 
-from .front_end import front_end, module_source
+from .front_end import module_source, style_source
 from .numbers import controls
 
 SAVED = """<style>
@@ -37,6 +35,20 @@ SAVED = """<style>
 .jp-OutputArea-child:has(.nbvis-saved) + .jp-OutputArea-child:not(:has(.nbvis:not(.asleep))),
 .jp-OutputArea-child:has(.nbvis:not(.asleep)) + .jp-OutputArea-child:has(.jp-RenderedImage) { display: none; }
 </style><p class="nbvis-saved">NAME as it was saved. Run this cell to bring it back to life.</p>"""
+
+
+class Worker(Protocol):
+    """What every widget needs of its session."""
+
+    state: str
+    error: str
+    background: bool
+
+    def wait(self, timeout: float | None = None) -> bool: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
+    def joined(self, view: str) -> None: ...  # noqa: D102
+    def left(self, view: str) -> None: ...  # noqa: D102
+    def acknowledge(self, view: str, frame: int) -> None: ...  # noqa: D102
 
 
 class Widget(anywidget.AnyWidget):
@@ -50,14 +62,12 @@ class Widget(anywidget.AnyWidget):
     subject = t.Unicode("", read_only=True, help="What it looks at: the network and the picture's size.").tag(sync=True)
     _controls = t.Dict(help="The sliders' bounds, labels and units.").tag(sync=True)
 
-    _session: Session
+    _session: Worker
 
-    def __init_subclass__(cls, **options: Any):
-        """Gives a widget its front end: the shared part and the file of its own name."""
-        # Only a class of ours: anywidget makes one more for each instance, on which these are traits already.
-        if Widget in cls.__bases__:
-            name = "".join(f"_{c.lower()}" if c.isupper() else c for c in cls.__name__).lstrip("_")
-            cls._esm, cls._css = module_source(name), front_end("shared.css")
+    def __init_subclass__(cls, front_end: str = "", **options: Any):
+        """Gives a widget its front end, the module and style sheet of that name with those they share."""
+        if front_end:
+            cls._esm, cls._css = module_source(front_end), style_source(front_end)
         super().__init_subclass__(**options)
 
     def __init__(self, **options: Any):
@@ -66,6 +76,7 @@ class Widget(anywidget.AnyWidget):
             names = sorted(name for name, trait in self.traits(sync=True).items() if trait.help and name[0] != "_")
             raise TypeError(f"{type(self).__name__} has no option {unknown[0]!r}{near(unknown[0], names)}")
         self._hides_still, self._displayed = True, False
+        self._telling: int | None = None
         # traitlets takes one thread at a time, and here are three: the kernel's, its sub-shell's and the worker.
         self._traits_lock = threading.RLock()
         super().__init__(_controls=controls(self), **options)
@@ -74,33 +85,20 @@ class Widget(anywidget.AnyWidget):
         self.observe(self._on_background, "background")
 
     def play(self) -> None:
-        """Goes on, or begins; a run that has ended begins again."""
-        self._session.play()
+        """Goes on, or begins."""
+        raise NotImplementedError
 
     def pause(self) -> None:
-        """Rests after the step that is being taken."""
-        self._session.pause()
-
-    def step(self) -> None:
-        """Takes one step and rests."""
-        self._session.step()
+        """Rests as soon as it can."""
+        raise NotImplementedError
 
     def stop(self) -> None:
-        """Ends the run after the step that is being taken; the picture stays, and `play` begins again."""
-        self._session.stop()
-
-    def restart(self) -> None:
-        """Begins again and goes on."""
-        self._session.restart()
+        """Ends what runs; what is shown stays."""
+        raise NotImplementedError
 
     def wait(self, timeout: float | None = None) -> bool:
         """Blocks until it rests; False if it still runs after `timeout` seconds."""
         return self._session.wait(timeout)
-
-    @property
-    def result(self) -> Tensor:
-        """The newest image at full precision, (1, channels, height, width) in [0, 1], of the size of its octave."""
-        return self._session.image
 
     def recipe(self) -> str:
         """Python source that makes the picture shown."""
@@ -150,35 +148,43 @@ class Widget(anywidget.AnyWidget):
         return data
 
     def _still(self) -> dict[str, Any]:
-        return {"image/png": base64.b64encode(self._saved(".png")).decode()}
+        return {"image/png": base64.b64encode(self._picture()).decode()}
 
     def _saved(self, suffix: str) -> bytes:
         if suffix == ".png":
-            return encoded(picture(self.result), lossless=True)
+            return self._picture()
         if suffix == ".html":
             return self._page().encode()
         raise ValueError(f"{type(self).__name__} saves to .png and .html, not to {suffix or 'a name without a suffix'}")
 
+    def _picture(self) -> bytes:
+        raise NotImplementedError
+
     def _page(self) -> str:
         raise NotImplementedError
 
-    def _on_frame(self, frame: Frame) -> None:
-        """Passes on what the session tells, on its thread."""
-        with self._traits_lock:
-            self.state, self.running = self._session.state, self._session.state == "running"
-            self.error, self.notes = self._session.error, self._current_notes()
-        self.send(frame.header, [frame.data] if frame.data else None)
-        if frame.header["format"] == "png" and self._displayed:
-            self._update_still(self._still() if self._hides_still else {})
-
     def _current_notes(self) -> str:
-        return "\n".join(self._session.last.notes) if self._session.last else ""
+        raise NotImplementedError
 
-    def _update_still(self, data: dict[str, Any]) -> None:
-        display(data, raw=True, display_id=self.model_id, update=True)
+    def _told(self) -> None:
+        """Takes over where the session stands, on its thread or on a caller's."""
+        with self._traits_lock:
+            state, error = self._session.state, self._session.error
+            if error or state != self.state:  # otherwise what a view was told about a value it gave may stay
+                self.error = error
+            self._telling = threading.get_ident()
+            self.state, self.running = state, state == "running"
+            self._telling = None
+            self.notes = self._current_notes()
+
+    def _update_still(self) -> None:
+        """Renews the picture that stays in the saved notebook."""
+        if self._displayed:
+            display(self._still() if self._hides_still else {}, raw=True, display_id=self.model_id, update=True)
 
     def _on_running(self, change: Any) -> None:
-        if self.running != (self._session.state == "running"):
+        # What the session tells about itself may be outdated by what another thread has just asked for.
+        if self._telling != threading.get_ident() and self.running != (self._session.state == "running"):
             (self.play if self.running else self.pause)()
 
     def _on_background(self, change: Any) -> None:
@@ -194,18 +200,20 @@ class Widget(anywidget.AnyWidget):
             self._session.joined(content["view"])
         elif kind == "left":
             self._session.left(content["view"])
-        elif kind in ("step", "restart"):
-            getattr(self, kind)()
         elif kind in ("recipe", "save"):
-            self._answer(content)
+            self._reply(content)
 
-    def _answer(self, content: dict[str, Any]) -> None:
+    def _reply(self, content: dict[str, Any]) -> None:
         reply, buffers = {"type": "reply", "id": content["id"]}, None
         try:
-            if content["type"] == "recipe":
-                reply["text"] = self.recipe()
+            answer = self._answer(content)
+            if isinstance(answer, str):
+                reply["text"] = answer
             else:
-                buffers = [self._saved(content["suffix"])]
+                buffers = [answer]
         except Exception as error:
             reply["error"] = described(error)
         self.send(reply, buffers)
+
+    def _answer(self, content: dict[str, Any]) -> str | bytes:
+        return self.recipe() if content["type"] == "recipe" else self._saved(content["suffix"])

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from nbvis.engine import (
     Fourier,
-    Layer,
     Network,
     Objective,
     Steps,
@@ -23,16 +22,17 @@ from nbvis.engine.images import checked_images
 from nbvis.engine.network import as_network
 from nbvis.sessions import Session, described, shown_as
 
-from .base import Widget
 from .numbers import InvalidValueError, Number, one_of
 from .page import page
 from .recipe import dream_recipe
+from .rows import layer_rows
+from .run import RunWidget
 
 LIVE = frozenset({"objective", "lr", "steps", "jitter", "rotation"})
 """What changes while a dream goes on; the rest begins it again."""
 
 
-class DreamCanvas(Widget):
+class DreamCanvas(RunWidget, front_end="dream_canvas"):
     """DeepDream, live: what a layer or a channel likes grows in a photograph or out of noise.
 
     Args:
@@ -81,7 +81,7 @@ class DreamCanvas(Widget):
             image, self._given = image[None], "image[None]"
         self._image = None if image is None else _one(checked_images(image, name="image"))
         self._shape = _noise_shape(self._network) if self._image is None else tuple(self._image.shape)
-        found = _selectable(layers(self._network, self._image if self._image is not None else _noise(self._shape, 0)))
+        found = layer_rows(layers(self._network, self._image if self._image is not None else _noise(self._shape, 0)))
         self._counts = {name: shape[0] for name, _, shape in found}
         starts = ["noise"] if self._image is None else ["image", "noise"]
         if objective is None and "layer" not in options:
@@ -219,7 +219,7 @@ class DreamCanvas(Widget):
     def _page(self) -> str:
         facts = {"Network": self.subject, "Objective": self.expression}
         facts |= {control["label"]: f"{getattr(self, name):g}" for name, control in self._controls.items()}
-        return page(f"Dream of {self.expression}", self._saved(".png"), self._shape[3], facts, self.recipe())
+        return page(f"Dream of {self.expression}", self._picture(), self._shape[3], facts, self.recipe())
 
 
 def _dream(network: Network, options: dict[str, Any]) -> Steps:
@@ -245,16 +245,6 @@ def _one(image: Tensor) -> Tensor:
     if len(image) != 1:
         raise ValueError(f"a DreamCanvas holds one image, not {len(image)}: give image[:1]")
     return image.detach()
-
-
-def _selectable(found: list[Layer]) -> list[list[Any]]:
-    """The layers that have channels, as the picker lists them; one called several times is listed call by call too."""
-    rows = []
-    for layer in found:
-        if len(layer.shape) > 1:
-            calls = [f"{layer.name}:{n}" for n in range(layer.calls)] if layer.calls > 1 else []
-            rows += [[name, layer.kind, list(layer.shape[1:])] for name in [layer.name, *calls]]
-    return rows
 
 
 def _middle(found: list[list[Any]]) -> str:

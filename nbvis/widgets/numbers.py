@@ -24,12 +24,13 @@ class Number(t.TraitType):
         unit: behind the value, such as "px".
         log: whether equal ways on the slider are equal ratios.
         whole: whether it is a count.
+        optional: whether it may be None, as the help says what for.
         help: a sentence on what it does.
     """
 
     def __init__(
         self,
-        default: float,
+        default: float | None,
         low: float,
         high: float,
         label: str,
@@ -37,9 +38,10 @@ class Number(t.TraitType):
         unit: str = "",
         log: bool = False,
         whole: bool = False,
+        optional: bool = False,
         help: str = "",
     ):
-        super().__init__(default, help=help)
+        super().__init__(default, allow_none=optional, help=help)
         self.low, self.high, self.whole, self.label = low, high, whole, label
         self.control = {
             "label": label, "low": low, "high": high, "unit": unit, "log": log, "whole": whole, "help": help,

@@ -150,7 +150,17 @@ def test_the_front_end_is_found_in_a_checkout_and_in_a_wheel(tmp_path, monkeypat
         assert front_end.front_end("shared.css") == place
 
 
-def test_a_module_that_does_not_begin_with_its_import_is_refused(monkeypatch):
-    monkeypatch.setattr(front_end, "front_end", lambda name: "const a = 1;\n")
-    with pytest.raises(ImportError, match="must begin with its one import"):
+def test_a_module_comes_after_those_it_imports_and_each_comes_once(monkeypatch):
+    files = {"a.js": "const a = 1;\n", "b.js": 'import { a } from "./a.js";\nconst b = a;\n'}
+    files["c.js"] = 'import { a } from "./a.js";\nimport {\n  b,\n} from "./b.js";\nconst c = a + b;\n'
+    monkeypatch.setattr(front_end, "front_end", files.__getitem__)
+    assert front_end.module_source("c") == "const a = 1;\nconst b = a;\nconst c = a + b;\n"
+
+
+@pytest.mark.parametrize(
+    "line", ['import d3 from "d3";', 'const a = 1;\nimport { b } from "./b.js";', 'import "./b.js";']
+)
+def test_an_import_that_cannot_be_put_before_is_refused(monkeypatch, line):
+    monkeypatch.setattr(front_end, "front_end", lambda name: f"{line}\n")
+    with pytest.raises(ImportError, match=r"js/dream_canvas\.js may only begin with lines such as import"):
         front_end.module_source("dream_canvas")

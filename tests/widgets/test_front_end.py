@@ -1,16 +1,41 @@
 """The JavaScript and the Python speak of the same things by the same names."""
 
 import re
+import sys
 from inspect import getsource
-from pathlib import Path
 
+import pytest
+import torch
 from ipywidgets import DOMWidget
+from torch import nn
 
-from nbvis.widgets import base
+from nbvis import DreamCanvas, DropoutInverter, SaliencyView
+from nbvis.widgets.front_end import module_source
 
-ROOT = Path(__file__).parents[2]
-WIDGET = (ROOT / "js/dream_canvas.js").read_text(encoding="utf-8")
-SHARED = (ROOT / "js/shared.js").read_text(encoding="utf-8")
+WIDGETS = {"dream_canvas": DreamCanvas, "dropout_inverter": DropoutInverter, "saliency_view": SaliencyView}
+FRAMES = {"dream_canvas": "Header", "dropout_inverter": "InversionFrame", "saliency_view": "SaliencyFrame"}
+
+
+@pytest.fixture(params=sorted(WIDGETS))
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def source(name):
+    """The widget's whole front end, but for shared parts that it does not use."""
+    whole = module_source(name)
+    part = re.compile(r"^export function (\w+)\(.*?^}\n", re.MULTILINE | re.DOTALL)
+    return part.sub(lambda found: found[0] if whole.count(f"{found[1]}(") > 1 else "", whole)
+
+
+@pytest.fixture
+def widget(name):
+    torch.manual_seed(0)
+    first, rest = nn.Conv2d(3, 8, 3), (nn.Flatten(), nn.Dropout(0.5), nn.Linear(8 * 14 * 22, 4))
+    widget = WIDGETS[name](nn.Sequential(first, nn.ReLU(), *rest), torch.rand(3, 16, 24))
+    yield widget
+    widget.close()
 
 
 def names_in(source, *patterns):
@@ -20,49 +45,66 @@ def names_in(source, *patterns):
     }
 
 
-def test_every_trait_that_the_front_end_names_exists_and_is_synced(make):
-    canvas = make()
-    named = names_in(WIDGET + SHARED, r"model\.[gs]et\([^)]*\)", r"follow\(model, signal, \[[^\]]*\]")
-    assert len(named) > 10 and named <= set(canvas.keys)
+def fields(source, typedef):
+    """The names of a record that is described in JSDoc."""
+    (found,) = re.findall(rf"@typedef \{{\{{([^}}]+)\}}\}} {typedef}\b", source)
+    return set(re.findall(r"(\w+)\??:", found))
 
 
-def test_the_sliders_are_the_numbers(make):
-    (listed,) = re.findall(r"const SLIDERS = \[([^\]]+)\]", WIDGET)
-    assert set(re.findall(r'"(\w+)"', listed)) == set(make()._controls)
+def sent(source):
+    """The types of the messages that the front end sends."""
+    return names_in(source, r'(?:tell|ask)\(model, \{ type: "\w+"') - {"type"}
 
 
-def test_a_control_has_what_the_front_end_reads(make):
-    (fields,) = re.findall(r"@typedef \{\{[\s*]*(label[^}]+)\}\} Control", SHARED)
-    for control in make()._controls.values():
-        assert set(control) == set(re.findall(r"(\w+):", fields))
+def own_classes(widget):
+    return [cls for cls in type(widget).__mro__ if cls.__module__.startswith("nbvis")]
 
 
-def test_a_frame_has_what_the_front_end_reads(make, heard):
-    canvas = make()
-    messages = heard(canvas)
-    canvas._on_message(canvas, {"type": "joined", "view": "a", "lab": True}, [])
-    (fields,) = re.findall(r'type: "frame",([^}]+)\}\} Header', SHARED)
-    assert set(messages[0][0]) == {"type", *re.findall(r"(\w+):", fields)}
+def test_every_trait_that_the_front_end_names_exists_and_is_synced(widget, source):
+    named = names_in(source, r'model\.[gs]et\("\w+"', r"follow\(model, signal, \[[^\]]*\]")
+    assert len(named) > 10 and named <= set(widget.keys)
 
 
-def test_every_message_of_the_front_end_is_answered():
-    sent = names_in(WIDGET + SHARED, r'(?:tell|ask)\(model, \{ type: "\w+"') - {"type"}
-    handled = set(re.findall(r'"(\w+)"', getsource(base.Widget._on_message)))
-    assert {"joined", "left", "drawn", "step", "restart", "recipe", "save"} <= sent
-    assert sent <= handled
+def test_the_sliders_are_the_numbers(widget, source):
+    (listed,) = re.findall(r"const SLIDERS = \[([^\]]+)\]", source)
+    single = names_in(source, r'slider\(model, signal, "\w+"\)')
+    assert set(re.findall(r'"(\w+)"', listed)) | single == set(widget._controls)
 
 
-def test_messages_are_documented():
-    for name in ("joined", "left", "drawn", "step", "restart", "recipe", "save", "frame", "reply"):
-        assert name in (base.__doc__ or "")
+def test_a_control_has_what_the_front_end_reads(widget, source):
+    for control in widget._controls.values():
+        assert set(control) == fields(source, "Control")
 
 
-def test_every_public_trait_says_what_it_is(make):
+def test_a_frame_has_what_the_front_end_reads(name, widget, source, heard):
+    widget.wait(60)
+    messages = heard(widget)
+    widget._on_message(widget, {"type": "joined", "view": "a", "lab": True}, [])
+    frame = messages[0][0]
+    assert set(frame) >= fields(source, FRAMES[name])
+    for pane in frame.get("panes", []):
+        assert set(pane) == fields(source, "Pane")
+
+
+def test_every_message_of_the_front_end_is_answered(widget, source):
+    handlers = "".join(
+        getsource(cls.__dict__["_on_message"]) for cls in own_classes(widget) if "_on_message" in vars(cls)
+    )
+    assert {"joined", "left", "drawn", "recipe", "save"} <= sent(source)
+    assert sent(source) <= set(re.findall(r'"(\w+)"', handlers))
+
+
+def test_messages_are_documented(widget, source):
+    documents = "".join(sys.modules[cls.__module__].__doc__ or "" for cls in own_classes(widget))
+    assert [name for name in {*sent(source), "frame", "reply"} if name not in documents] == []
+
+
+def test_every_public_trait_says_what_it_is(widget):
     theirs = set(DOMWidget.class_trait_names())
-    ours = {name: trait for name, trait in make().traits(sync=True).items() if name[0] != "_" and name not in theirs}
-    assert {"layer", "channel", "lr", "running"} <= set(ours)
+    ours = {name: trait for name, trait in widget.traits(sync=True).items() if name[0] != "_" and name not in theirs}
+    assert {"layer", "running", "state"} <= set(ours)
     assert [name for name, trait in ours.items() if not trait.help] == []
 
 
-def test_data_never_becomes_markup():
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", WIDGET + SHARED)
+def test_data_never_becomes_markup(source):
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", source)

@@ -1,0 +1,277 @@
+"""DropoutInverter: the picture that a network without dropout takes for what it saw with dropout.
+
+Messages from a view, beside those of `base` and `run`:
+
+| type | with | asks for |
+|---|---|---|
+| resample | | other masks |
+| insert | layer | dropout inserted at that layer |
+
+A frame has, beside where the run stands, `tolerance`, `curve` ([index, largest loss of the rows]), and of each row the
+`loss`, whether it `converged`, and its p (`levels`, null for the network's own); `shown` is the row whose pictures are
+large. With `pictures`, the buffers by name (original, corrupted, difference, mask, and strip for all rows), it has the
+`factor` of the difference and its range, `low` to `high`. A picture that is missing is as it was.
+"""
+
+import functools
+from typing import Any
+
+import traitlets as t
+from torch import Tensor, nn
+
+from nbvis.engine import InversionStep, Network
+from nbvis.engine.capture import address
+from nbvis.engine.network import as_network, named
+from nbvis.sessions import Frame, Session, described, encoded, shown_as
+
+from .inversion_pictures import InversionPainter
+from .inverting import LEVELS, LIVE, invert, one_image, rows_with_reasons
+from .numbers import InvalidValueError, Number, one_of
+from .page import page
+from .recipe import inversion_recipe
+from .run import RunWidget
+
+INSERTED_P = 0.3
+"""With what probability inserted dropout drops, unless another is set."""
+
+
+class DropoutInverter(RunWidget, front_end="dropout_inverter"):
+    """Dropout as a picture: the image changes until the network without dropout answers as it did with it.
+
+    Args:
+        network: a `Network` or a bare module.
+        image: (1, channels, height, width) or (channels, height, width) in [0, 1].
+        layer: where the two answers are compared; None for the last layer that dropout reaches.
+        options: any of the traits.
+
+    Raises:
+        TypeError: for an unknown option, with the near matches.
+        ValueError: for an image, layer or number that cannot be, or a layer that no dropout comes before though it does
+            before others; the message says what can.
+        RuntimeError: if the network does not run on the image; its own error is attached.
+
+    Example:
+        >>> net = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(48, 48))
+        >>> inverter = DropoutInverter(net, torch.rand(3, 4, 4), bounded=False)
+        >>> inverter.play()
+        >>> inverter.wait(), inverter.result.shape
+        (True, torch.Size([1, 3, 4, 4]))
+    """
+
+    layer = t.Unicode(help="Where the answers are compared; empty while no layer can be.").tag(sync=True)
+    layers = t.List(help="The layers there are: [name, kind, shape without the batch, why dropout does not act there].")
+    layers.tag(sync=True)
+    insert = t.Bool(False, help="Whether the noisy pass has dropout right after the layer too.").tag(sync=True)
+    p = Number(None, 0, 0.95, "Dropout p", optional=True, help="Of dropping a unit; None is the network's own.")
+    samples = Number(1, 1, 6, "Samples", whole=True, help="Masks that are drawn, each with a picture of its own.")
+    sample = t.Int(0, help="The one whose pictures are large, from 0.").tag(sync=True)
+    sweep = t.Bool(False, help="Whether there is one mask, growing with p from 0.1 to 0.9; True plays.").tag(sync=True)
+    seed = t.Int(0, help="Of the masks; they do not depend on p, so a higher one drops the same units and more.")
+    seed.tag(sync=True)
+    lr = Number(0.01, 1e-4, 1, "Learning rate", log=True, help="Length of the first step, in units of pixel value.")
+    tolerance = Number(0.05, 1e-8, 10, "Tolerance", log=True, help="The loss at which a picture is done.")
+    steps = Number(1000, 1, 10_000, "Steps", whole=True, log=True, help="Updates at most; a change begins again.")
+    bounded = t.Bool(True, help="Whether pixels are kept in [0, 1].").tag(sync=True)
+    predictions = t.List(help="The classes that matter: {label, clean, noisy, corrupted}, of the sample shown.")
+    predictions.tag(sync=True)
+    dropped = t.Dict(help="How many of how many units its mask drops: {total, dropped, what, place}.").tag(sync=True)
+    size = t.List(t.Int(), help="Height and width of the picture, pixels.").tag(sync=True)
+
+    _painter: InversionPainter
+
+    def __init__(self, network: Network | nn.Module, image: Tensor, layer: str | None = None, **options: Any):
+        self._network, self._image = as_network(network), one_image(image)
+        self._given = "image[None]" if image.dim() == 3 else "image"
+        rows = rows_with_reasons(self._network, self._image)
+        self._reached = [name for name, _, _, reason in rows if not reason]
+        if layer is None:
+            layer = self._reached[-1] if self._reached else ""
+        self._painter = InversionPainter(self._network, self._image)
+        super().__init__(
+            layer=layer,
+            layers=rows,
+            size=list(self._image.shape[2:]),
+            **options,
+        )
+        self.set_trait("subject", f"{self._network.name} · {self.size[0]} × {self.size[1]}")
+        self._wanted = self._options()
+        self._session = Session(
+            functools.partial(invert, self._network),
+            self._wanted | {"images": self._image},
+            live=LIVE,
+            listener=self._on_frame,
+            paint=self._painter,
+            background=self.background,
+        )
+        self.notes = self._current_notes()
+        if self.running or self.sweep:
+            self.play()
+
+    def __repr__(self) -> str:
+        """What it compares and how far it is, the same on every machine."""
+        p = "p 0.1 to 0.9" if self.sweep else "own p" if self.p is None else f"p {self.p:g}"
+        inserted = " inserted" if self.insert else ""
+        return f"DropoutInverter({self.subject}, {self.layer!r}{inserted}, {p}, {self.state})"
+
+    @property
+    def result(self) -> Tensor:
+        """The newest pictures at full precision, (samples, channels, height, width); first, the image."""
+        return self._session.image
+
+    @property
+    def last(self) -> InversionStep | None:
+        """The newest step, with its losses, masks and outputs; None before the first."""
+        step = self._session.last
+        return step if isinstance(step, InversionStep) else None
+
+    @property
+    def masks(self) -> dict[str, Tensor]:
+        """What was kept (1) and dropped (0): {the dropout's layer: (samples, …)}; empty before the first step."""
+        return self.last.masks if self.last else {}
+
+    @property
+    def unit(self) -> tuple[str, None]:
+        """The layer, and None, since all its channels are compared; setting it takes the layer."""
+        return self.layer, None
+
+    @unit.setter
+    def unit(self, unit: tuple[str, int | None]) -> None:
+        self.layer = unit[0]
+
+    def resample(self) -> None:
+        """Draws other masks, by the next seed, and plays."""
+        self.seed += 1
+        self.play()
+
+    def recipe(self) -> str:
+        """Python source that makes the pictures shown, from the network and the image."""
+        session = self._session
+        return inversion_recipe(self._given, session.origin, session.changes, session.last, session.state == "finished")
+
+    @t.validate("layer")
+    def _validate_layer(self, proposal: Any) -> str:
+        name = proposal["value"]
+        if name or self._reached:
+            one_of("layer", name, [row[0] for row in self.layers])
+        self._check_dropout(name, self.insert)
+        return name
+
+    @t.validate("insert")
+    def _validate_insert(self, proposal: Any) -> bool:
+        self._check_dropout(self.layer, proposal["value"])
+        return proposal["value"]
+
+    def _check_dropout(self, layer: str, insert: bool) -> None:
+        """Refuses a layer that dropout does not reach, unless it reaches none: then the panel offers to insert some."""
+        if insert and not layer:
+            raise InvalidValueError("dropout is inserted after a layer: set layer too")
+        if not insert and self._reached and layer not in self._reached:
+            where = ", ".join(map(repr, self._reached[:12])) + (" and others" if len(self._reached) > 12 else "")
+            raise InvalidValueError(
+                f"no dropout acts before layer {layer!r}; it does before {where}; "
+                "insert=True puts some right after the layer, in the noisy pass only"
+            )
+
+    @t.validate("sample")
+    def _validate_sample(self, proposal: Any) -> int:
+        rows = len(LEVELS) if self.sweep else self.samples
+        if not 0 <= proposal["value"] < rows:
+            raise InvalidValueError(f"no sample {proposal['value']}: there are {rows}, 0 to {rows - 1}")
+        return proposal["value"]
+
+    @t.observe("insert", "p")
+    def _on_insert(self, change: Any) -> None:
+        if self.insert and self.p is None:
+            self.p = INSERTED_P
+
+    @t.observe("p", "samples")
+    def _on_level(self, change: Any) -> None:
+        if hasattr(self, "_session"):
+            self.sweep = False
+
+    @t.observe("sweep", "samples")
+    def _on_rows(self, change: Any) -> None:
+        p = INSERTED_P if self.p is None else self.p
+        nearest = min(range(len(LEVELS)), key=lambda k: abs(LEVELS[k] - p))
+        self.sample = nearest if self.sweep else min(self.sample, self.samples - 1)
+
+    @t.observe("sample")
+    def _on_sample(self, change: Any) -> None:
+        self._painter.row = self.sample
+        if hasattr(self, "_session"):
+            self._session.repaint()
+
+    @t.observe("layer", "insert", "p", "samples", "sweep", "seed", "lr", "tolerance", "steps", "bounded")
+    def _on_option(self, change: Any) -> None:
+        if not hasattr(self, "_session"):
+            return
+        wanted, before = self._options(), self._wanted
+        changed = {name: value for name, value in wanted.items() if before[name] != value}
+        self._wanted = wanted
+        if changed:
+            self._session.change(**changed)
+        # What a finished run was about has changed, so it is made for the new question: a slider drags it along.
+        if (self._session.state == "finished" and changed.keys() - LIVE) or (change["name"] == "sweep" and self.sweep):
+            self.play()
+
+    def _options(self) -> dict[str, Any]:
+        """What an inversion is asked for now."""
+        return {
+            "layer": self.layer,
+            "insert": address(self.layer, named(self._network.module))[0] if self.insert else None,
+            "p": LEVELS if self.sweep else self.p,
+            "samples": len(LEVELS) if self.sweep else self.samples,
+            "seed": self.seed,
+            "lr": self.lr,
+            "tolerance": self.tolerance,
+            "steps": self.steps,
+            "bounds": (0, 1) if self.bounded else None,
+        }
+
+    def _on_frame(self, frame: Frame) -> None:
+        if frame.pictures:
+            with self._traits_lock:
+                self.predictions = self._painter.predictions
+                self.dropped = self._painter.dropped
+        super()._on_frame(frame)
+
+    def _on_message(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
+        kind = content.get("type")
+        if kind == "resample":
+            self.resample()
+        elif kind == "insert":
+            self._insert_at(content["layer"])
+        else:
+            if kind == "joined":
+                self._painter.complete = True
+            super()._on_message(_, content, buffers)
+
+    def _insert_at(self, layer: str) -> None:
+        with self._traits_lock:
+            try:
+                with self.hold_trait_notifications():
+                    self.layer, self.insert = layer, True
+                self.error = ""
+            except t.TraitError as error:
+                self.error = described(error)
+
+    def _current_notes(self) -> str:
+        notes, step = [shown_as(self._image.shape[1]), super()._current_notes()], self.last
+        if step and step.converged.all() and (step.image == self._image.to(step.image)).all():
+            why = "its loss was within the tolerance from the start" if step.loss.any() else "dropout changed nothing"
+            notes.append(f"The picture is the original: {why}.")
+        return "\n".join(filter(None, notes))
+
+    def _picture(self) -> bytes:
+        return encoded(self._painter.still(self._session), lossless=True)
+
+    def _page(self) -> str:
+        controls = {
+            control["label"]: value
+            for name, control in self._controls.items()
+            if (value := getattr(self, name)) is not None
+        }
+        facts = {"Network": self.subject, "Layer": self.layer, "Seed": self.seed} | controls
+        still = self._painter.still(self._session)
+        title = f"Dropout inverted at {self.layer}"
+        return page(title, encoded(still, lossless=True), still.width // 2, facts, self.recipe())

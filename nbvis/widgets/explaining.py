@@ -1,0 +1,130 @@
+"""What a SaliencyView asks the engine, as tasks that hold nothing but what they need."""
+
+import functools
+import inspect
+from collections.abc import Hashable
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from nbvis.engine import (
+    METHODS,
+    Attribution,
+    Network,
+    PreprocessingCheck,
+    attribute,
+    faithfulness,
+    preprocessing_check,
+    randomization_check,
+)
+from nbvis.engine.attribution import CAMS
+from nbvis.sessions import Known, Refusal, Task, Tell
+
+from .views import figure
+
+LABELS = {
+    "gradient": "Gradient",
+    "input_x_gradient": "Input × gradient",
+    "guided_backprop": "Guided backprop",
+    "deconvnet": "Deconvnet",
+    "integrated_gradients": "Integrated gradients",
+    "smoothgrad": "SmoothGrad",
+    "grad_cam": "Grad-CAM",
+    "guided_grad_cam": "Guided Grad-CAM",
+    "occlusion": "Occlusion",
+}
+"""What the methods are called on the panel."""
+
+SLIDERS = ("steps", "samples", "noise", "window", "stride")
+"""The options of the methods that a slider sets."""
+
+
+class Asked(NamedTuple):
+    """One map that somebody wants to see: all it depends on but the network and the image.
+
+    Attributes:
+        about: what stands for the state of the network and the image.
+        method: its name.
+        target: a class, None for the predicted one, or an objective.
+        layer: of the class activation map, or where the map lives; None for the image.
+        options: (name, value) of the method's own options.
+    """
+
+    about: Hashable
+    method: str
+    target: Any
+    layer: str | None
+    options: tuple[tuple[str, Any], ...]
+
+    @property
+    def label(self) -> str:
+        """What the method is called on the panel."""
+        return LABELS[self.method]
+
+    def arguments(self) -> dict[str, Any]:
+        """What `attribute` gets beside the network, the image and the target."""
+        layer = {} if self.layer is None else {"layer": self.layer}
+        return {"method": self.method} | layer | dict(self.options)
+
+
+def methods() -> list[list[Any]]:
+    """The methods as the panel lists them: [name, label, sentence, "image" or "cam", names of sliders]."""
+    rows = []
+    for name, method in METHODS.items():
+        sentence = (inspect.getdoc(method) or "").split(". ")[0].split("\n\n")[0].replace("\n", " ").replace("`", "")
+        kind = "cam" if name in CAMS else "image"
+        rows.append([name, LABELS[name], sentence.rstrip(".") + ".", kind, sliders(name)])
+    return rows
+
+
+def sliders(method: str) -> list[str]:
+    """The options of a method that a slider sets."""
+    return [name for name in inspect.signature(METHODS[method]).parameters if name in SLIDERS]
+
+
+def preprocessing_line(check: Any) -> tuple[str, bool]:
+    """What the network really sees, and whether something else would fit it much better."""
+    if not isinstance(check, PreprocessingCheck):
+        return (check.reason if isinstance(check, Refusal) else ""), False
+    line = f"The network sees values from {figure(check.low)} to {figure(check.high)}"
+    if check.probability is not None:
+        line += f" and finds {check.label} ({check.probability:.2f})"
+    return " ".join([f"{line}.", *([check.warning] if check.warning else check.notes)]), bool(check.warning)
+
+
+def map_task(network: Network, image: Tensor, asked: Asked) -> Task:
+    """Finds out one map."""
+    return Task(asked, asked.label, functools.partial(_map, network, image, asked))
+
+
+def faithfulness_task(network: Network, image: Tensor, asked: Asked) -> Task:
+    """Finds out how the score follows a map that is known by then."""
+    run = functools.partial(_faithfulness, network, image, asked)
+    return Task(("faithfulness", asked), f"Faithfulness of {asked.label}", run)
+
+
+def sanity_task(network: Network, image: Tensor, asked: Asked) -> Task:
+    """Finds out whether a map changes as the network forgets."""
+    run = functools.partial(_sanity, network, image, asked)
+    return Task(("sanity", asked), f"Sanity check of {asked.label}", run)
+
+
+def preprocessing_task(network: Network, image: Tensor, about: Hashable) -> Task:
+    """Finds out what the network really sees."""
+    return Task(("preprocessing", about), "Preprocessing", functools.partial(_preprocessing, network, image))
+
+
+def _map(network: Network, image: Tensor, asked: Asked, tell: Tell, known: Known) -> Attribution:
+    return attribute(network, image, asked.target, progress=tell, **asked.arguments())
+
+
+def _faithfulness(network: Network, image: Tensor, asked: Asked, tell: Tell, known: Known) -> Any:
+    return faithfulness(network, image, known(asked), progress=tell)
+
+
+def _sanity(network: Network, image: Tensor, asked: Asked, tell: Tell, known: Known) -> Any:
+    return randomization_check(network, image, target=asked.target, progress=tell, **asked.arguments())
+
+
+def _preprocessing(network: Network, image: Tensor, tell: Tell, known: Known) -> Any:
+    return preprocessing_check(network, image)

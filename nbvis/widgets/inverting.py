@@ -1,0 +1,59 @@
+"""What a DropoutInverter asks of the engine."""
+
+from typing import Any
+
+from torch import Tensor
+
+from nbvis.engine import InversionSteps, Network, invert_dropout, layers
+from nbvis.engine.capture import OUTPUT
+from nbvis.engine.dropout import row_numbers
+from nbvis.engine.images import checked_images
+from nbvis.engine.noisy import Noisy
+
+from .rows import layer_rows
+
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""The p of each row of a sweep."""
+
+LIVE = frozenset({"lr", "tolerance"})
+"""What changes while an inversion goes on; the rest begins it again."""
+
+UNREACHED = "no dropout before it"
+
+
+def one_image(given: Tensor) -> Tensor:
+    """The image as a batch of one.
+
+    Raises:
+        TypeError: if it is not a floating tensor.
+        ValueError: if it has another shape, holds several, or does not lie in [0, 1].
+    """
+    image = given[None] if isinstance(given, Tensor) and given.dim() == 3 else given
+    image = checked_images(image, name="image").detach()
+    if len(image) != 1:
+        raise ValueError(f"a DropoutInverter holds one image, not {len(image)}: give image[:1]")
+    return image
+
+
+def rows_with_reasons(network: Network, image: Tensor) -> list[list[Any]]:
+    """[name, kind, shape without the batch, reason] of each layer; no reason ("") where dropout acts before it."""
+    rows = layer_rows(layers(network, image))
+    reached = Noisy(network, [OUTPUT], image).reached(image)
+    return [[*row, "" if reached.get(row[0]) else UNREACHED] for row in rows]
+
+
+def invert(network: Network, options: dict[str, Any]) -> InversionSteps:
+    """The run that the options ask for, as `invert_dropout` takes them; several `p` are those of one mask.
+
+    Raises:
+        ValueError: if no layer is chosen, or dropout does not reach it.
+    """
+    layer, images, p = options.pop("layer"), options.pop("images"), options["p"]
+    if not layer:
+        raise ValueError(f"{network.name} has no dropout: choose a layer and insert some there, with insert=True")
+    if isinstance(p, tuple):
+        # Rows draw from numbers of their own; here all draw from those of the first, so that p alone differs.
+        start = images.to(network.device, network.dtype)
+        noisy, numbers = Noisy(network, [layer], start, None, options["insert"]), row_numbers(start, 1, options["seed"])
+        options["masks"] = noisy.noisy(start.repeat(len(p), 1, 1, 1), numbers * len(p), p, {}, len(p)).masks
+    return invert_dropout(network, layer, images, **options)

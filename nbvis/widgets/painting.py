@@ -1,0 +1,217 @@
+"""How a map becomes a picture: colours, overlays, the histogram, and several pictures on one sheet."""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.colors import to_hex
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from .views import VIEWS, Limits, blank, drawn, figure, histogram, limits, share, strength
+
+DIVERGING = ("RdBu_r", "coolwarm", "seismic", "bwr", "PiYG", "PRGn", "PuOr_r", "BrBG", "vanimo", "berlin")
+"""Colour maps with a neutral colour in the middle, which stands for zero in every view."""
+SEQUENTIAL = ("magma", "inferno", "plasma", "viridis", "cividis", "hot", "jet", "turbo", "gray", "gray_r")
+COLORMAPS = [name for name in (*DIVERGING, *SEQUENTIAL) if name in matplotlib.colormaps]
+"""The colour maps there are, by matplotlib's names."""
+
+OVERLAYS = ("none", "blend", "active", "inactive")
+"""The map alone, mixed with the image, or with the image where the map is strong or where it is weak."""
+
+_EDGE = 0.8
+"""The toolbox raises a map to this power before it lays it over the image."""
+_LEVELS = 1024
+"""Even, so that a colour map's middle is one of its levels."""
+_AGAINST, _FOR = (74, 144, 217, 255), (214, 96, 77, 255)
+
+
+class Look(NamedTuple):
+    """How maps are shown: the view, the overlay with its opacity in [0, 1], and the colour map or "auto"."""
+
+    view: str = "signed"
+    overlay: str = "none"
+    opacity: float = 0.6
+    colormap: str = "auto"
+
+    @property
+    def colors(self) -> str:
+        """The colour map's name: a diverging one for what has a sign, unless another is chosen."""
+        if self.view in ("raw", "grey"):
+            return "gray"
+        if self.colormap != "auto":
+            return self.colormap
+        return "RdBu_r" if VIEWS[self.view].scale == "signed" else "magma"
+
+    @property
+    def mixes(self) -> bool:
+        """Whether the overlay can be: the one picture has no place for it, the other no single strength a pixel."""
+        return self.view != "histogram" and not (self.view == "raw" and self.overlay in ("active", "inactive"))
+
+
+class Painted(NamedTuple):
+    """A map as a picture.
+
+    Attributes:
+        image: the picture; None where there is nothing to show.
+        between: the values at the ends of its colours, and those colours, evenly spaced; None where it has no scale.
+        colors: as "#rrggbb".
+        caption: what its numbers are, and their range.
+        note: why there is no picture.
+    """
+
+    image: Image.Image | None
+    between: Limits | None = None
+    colors: tuple[str, ...] = ()
+    caption: str = ""
+    note: str = ""
+
+
+def paint(found: Tensor, image: Tensor, look: Look, locked: Limits | None = None) -> Painted:
+    """A map in colours, over its image if the look says so.
+
+    Args:
+        found: the map, (channels, height, width); a smaller one is enlarged.
+        image: what it explains, (3, height, width) in [0, 1].
+        look: how.
+        locked: the values that the colours end at; None for the map's own.
+    """
+    if note := blank(found, look.view):
+        return Painted(None, note=note)
+    if look.view == "histogram":
+        return Painted(bars(found, image.shape[2], image.shape[1]), caption=_caption(found, look.view))
+    plane = drawn(found, look.view, (image.shape[1], image.shape[2]))
+    between = locked or limits(plane, look.view)
+    colored = _colored(plane, between, look)
+    if look.overlay != "none" and look.mixes:
+        weight = look.opacity
+        if look.overlay != "blend":
+            weight = strength(plane, between).double() ** _EDGE
+            weight = 1 - weight if look.overlay == "active" else weight
+        colored = (1 - weight) * image.double() + weight * colored
+    shown = _places(between, look)
+    colors = tuple(to_hex(color) for color in _table(look.colors)[shown])
+    caption = _caption(found, look.view) + (", limits locked" if locked else "")
+    return Painted(_image(colored), between, colors, caption)
+
+
+def own_limits(found: Tensor, view: str, size: tuple[int, int]) -> Limits | None:
+    """The values at which a map's colours end; None if there is nothing to colour."""
+    return None if view == "histogram" or blank(found, view) else limits(drawn(found, view, size), view)
+
+
+def rgb(image: Tensor) -> Tensor:
+    """An image (batch, channels, height, width) as what its first one looks like, (3, height, width) in [0, 1]."""
+    planes = image.detach()[0].float().cpu().clamp(0, 1)
+    planes = planes[:3] if len(planes) > 2 else planes.mean(0, keepdim=True)
+    return planes.expand(3, -1, -1)
+
+
+def bars(found: Tensor, width: int, height: int) -> Image.Image:
+    """The histogram as a picture on a clear ground, of the shape given and at least 300 pixels wide; zero is a line."""
+    scale = -(-300 // width)
+    width, height = width * scale, height * scale
+    counts, edges = histogram(found)
+    picture = Image.new("RGBA", (width, height))
+    pen = ImageDraw.Draw(picture)
+    for place, count in enumerate(counts):
+        left, right = (round(each * width / len(counts)) for each in (place, place + 1))
+        top = height - 1 - round(0.94 * (height - 1) * count / max(counts))
+        if count:  # a bin that is hardly filled is not empty
+            color = _FOR if edges[place] + edges[place + 1] > 0 else _AGAINST
+            pen.rectangle((left, min(top, height - 2), max(left, right - 2), height - 1), color)
+    low, high = edges[0], edges[-1]
+    if low < 0 < high:
+        across = round(-low / (high - low) * (width - 1))
+        pen.line((across, 0, across, height - 1), (128, 128, 128, 200))
+    return picture
+
+
+def sheet(panes: Sequence[tuple[Image.Image | None, str, str]], size: tuple[int, int]) -> Image.Image:
+    """Pictures side by side on white, each with a title and a line below; a sentence stands where there is no picture.
+
+    Args:
+        panes: (picture, title, line or sentence).
+        size: (height, width) of the pictures.
+    """
+    height, width = size
+    scale = max(1, -(-200 // width))
+    height, width, gap, text = height * scale, width * scale, 12, 34
+    whole = Image.new("RGB", (gap + len(panes) * (width + gap), height + 2 * gap + text), "white")
+    pen = ImageDraw.Draw(whole)
+    for place, (picture, title, line) in enumerate(panes):
+        left = gap + place * (width + gap)
+        if picture is None:
+            pen.rectangle((left, gap, left + width - 1, gap + height - 1), "#f3f4f6")
+            pen.multiline_text((left + 10, gap + 10), _wrapped(line, width - 20), "#5b6775", _font(12))
+            line = ""
+        else:
+            shown = picture.resize((width, height), Image.Resampling.BOX).convert("RGBA")
+            whole.paste(shown, (left, gap), shown)
+        pen.text((left, gap + height + 4), _shortened(title, width, 12), "#111827", _font(12))
+        pen.text((left, gap + height + 20), _shortened(line, width, 11), "#5b6775", _font(11))
+    return whole
+
+
+def _colored(plane: Tensor, between: Limits, look: Look) -> Tensor:
+    """The plane in colours, (3, height, width) in [0, 1]."""
+    if look.view == "raw":
+        return share(plane, between).double().expand(3, -1, -1)
+    places = share(plane, between).double()[0].cpu()
+    ends = _places(between, look)
+    levels = (ends[0] + places * (ends[-1] - ends[0])).round().long().clamp(0, _LEVELS)
+    return torch.from_numpy(_table(look.colors)[levels.numpy()]).movedim(-1, 0)
+
+
+def _places(between: Limits, look: Look) -> np.ndarray:
+    """The levels of the colour map that the limits' range takes, 17 of them evenly spaced.
+
+    A diverging map's middle is zero, so that a view without a sign takes one half of it.
+    """
+    first, last = 0, _LEVELS
+    if look.colors in DIVERGING and between[0] >= 0:
+        first, last = _LEVELS // 2, 0 if look.view == "negative" else _LEVELS
+    return np.linspace(first, last, 17).round().astype(int)
+
+
+@functools.lru_cache(32)
+def _table(name: str) -> np.ndarray:
+    """A colour map's levels in red, green and blue, (levels + 1, 3) in [0, 1]."""
+    return matplotlib.colormaps[name].resampled(_LEVELS + 1)(np.linspace(0, 1, _LEVELS + 1))[:, :3]
+
+
+def _image(colors: Tensor) -> Image.Image:
+    pixels = (colors * 255).round().clamp(0, 255).byte().movedim(0, -1).contiguous()
+    return Image.fromarray(pixels.numpy())
+
+
+def _caption(found: Tensor, view: str) -> str:
+    plane = VIEWS[view].plane(found)
+    words = f"{VIEWS[view].caption} " if len(found) > 1 or view == "histogram" else ""
+    return f"{words}{figure(plane.min().item())} … {figure(plane.max().item())}"
+
+
+@functools.lru_cache(4)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)
+
+
+def _shortened(line: str, width: int, size: int) -> str:
+    """The line, or as much of it as fits."""
+    if _font(size).getlength(line) <= width:
+        return line
+    while line and _font(size).getlength(line + "…") > width:
+        line = line[:-1]
+    return line.rstrip() + "…"
+
+
+def _wrapped(sentence: str, width: int) -> str:
+    lines = [""]
+    for word in sentence.split():
+        longer = f"{lines[-1]} {word}".strip()
+        lines = [*lines[:-1], longer] if _font(12).getlength(longer) <= width else [*lines, word]
+    return "\n".join(lines)

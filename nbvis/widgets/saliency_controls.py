@@ -1,0 +1,147 @@
+"""What can be set on a SaliencyView, and what cannot."""
+
+from typing import Any
+
+import traitlets as t
+from torch import Tensor
+
+from nbvis.engine import METHODS, Objective
+from nbvis.engine.network import near
+from nbvis.sessions import described
+
+from .base import Widget
+from .numbers import InvalidValueError, Number, one_of
+from .painting import COLORMAPS, OVERLAYS
+from .subject import Subject
+from .views import VIEWS
+
+CLICKS = ("look", "occlude", "unit")
+"""What a click on a picture does: nothing, cover a square, or explain the unit there."""
+
+MOST = 3
+"""Methods beside the first."""
+
+
+class SaliencyControls(Widget):
+    """The traits of a SaliencyView, each with what it takes."""
+
+    method = t.Unicode("gradient", help="The method of the first map, one of `nbvis.engine.METHODS`.").tag(sync=True)
+    compare = t.List(t.Unicode(), help="Up to three methods whose maps stand beside it.").tag(sync=True)
+    methods = t.List(help="The methods there are: [name, label, sentence, image or cam, sliders].").tag(sync=True)
+    image = t.Instance(Tensor, help="The picture, (1, channels, height, width).")
+    target = t.Any(help="A class by index or label, None for the predicted one, or an objective.").tag(
+        sync=True, to_json=lambda value, _: None if isinstance(value, Objective) else value
+    )
+    expression = t.Unicode(help="What is explained: the class's label, or the objective.").tag(sync=True)
+    labels = t.List(t.Unicode(), help="The classes' labels; empty if the output has no classes.").tag(sync=True)
+    top = t.List(help="The five likeliest classes: [index, label, probability].").tag(sync=True)
+    layer = t.Unicode(help="The layer of the class activation maps, and of units clicked on.").tag(sync=True)
+    layers = t.List(help="The layers with rows and columns: [name, kind, shape without the batch].").tag(sync=True)
+    place = t.Unicode(help="Where the map of a gradient lives: a layer, or empty for the image.").tag(sync=True)
+    channel = t.Int(None, allow_none=True, help="Of units clicked on; None for the strongest there.").tag(sync=True)
+    view = t.Unicode("signed", help="What of the maps is shown, one of `views`.").tag(sync=True)
+    views = t.List(help="The views there are: [name, label, sentence].").tag(sync=True)
+    overlay = t.Unicode("none", help="none, blend, active or inactive: how the image shines through.").tag(sync=True)
+    opacity = Number(0.6, 0, 1, "Opacity", help="Of the map in the overlay blend.")
+    colormap = t.Unicode("auto", help="One of `colormaps`, or auto: with a neutral zero where there is a sign.")
+    colormap.tag(sync=True)
+    colormaps = t.List(t.Unicode(), help="The colour maps there are, by matplotlib's names.").tag(sync=True)
+    locked = t.Bool(False, help="Whether all maps keep the same colour limits, whatever changes.").tag(sync=True)
+    steps = Number(50, 2, 300, "Steps", whole=True, log=True, help="Points of integrated gradients on the line.")
+    samples = Number(50, 1, 300, "Samples", whole=True, log=True, help="Noisy images that SmoothGrad averages over.")
+    noise = Number(0.15, 0, 1, "Noise", help="Standard deviation of SmoothGrad's noise; the image lies in [0, 1].")
+    window = Number(16, 1, 256, "Window", unit="px", whole=True, log=True, help="Side of the square that covers.")
+    stride = Number(8, 1, 256, "Stride", unit="px", whole=True, log=True, help="From one window to the next.")
+    click = t.Unicode("look", help="What a click on a picture does: look, occlude or unit.").tag(sync=True)
+    covered = t.List(help="[row, column] of the top left corner of each covered square of side `window`.")
+    covered.tag(sync=True)
+    preprocessing = t.Unicode(help="What the network really sees, and whether something else fits it.").tag(sync=True)
+    preprocessing_warns = t.Bool(False, help="Whether another preprocessing fits much better.").tag(sync=True)
+    bars = t.List(help="Once measured: {name, label, insertion, deletion, reference} of each map.").tag(sync=True)
+    sanity = t.Dict(help="Once checked: {method, label, passed, verdict, stages} of the first map.").tag(sync=True)
+
+    _subject: Subject
+
+    @t.validate("method")
+    def _validate_method(self, proposal: Any) -> str:
+        return one_of("method", proposal["value"], list(METHODS))
+
+    @t.validate("compare")
+    def _validate_compare(self, proposal: Any) -> list[str]:
+        names = [one_of("method", name, list(METHODS)) for name in dict.fromkeys(proposal["value"])]
+        others = [name for name in names if name != self.method]
+        if len(others) > MOST:
+            raise InvalidValueError(f"at most {MOST} methods stand beside the first, not {len(others)}")
+        return others
+
+    @t.validate("image")
+    def _validate_image(self, proposal: Any) -> Tensor:
+        if proposal["value"] is not self._subject.image:
+            try:
+                self._subject.look_at(proposal["value"])
+            except (ValueError, TypeError, RuntimeError) as error:
+                raise InvalidValueError(described(error)) from error
+        return self._subject.image
+
+    @t.validate("target")
+    def _validate_target(self, proposal: Any) -> Any:
+        try:
+            return self._subject.target(proposal["value"])
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise InvalidValueError(described(error)) from error
+
+    @t.validate("layer")
+    def _validate_layer(self, proposal: Any) -> str:
+        return self._with_space("layer", proposal["value"])
+
+    @t.validate("place")
+    def _validate_place(self, proposal: Any) -> str:
+        return self._with_space("place", proposal["value"]) if proposal["value"] else ""
+
+    def _with_space(self, what: str, name: str) -> str:
+        names = [row[0] for row in self._subject.layers]
+        if name in self._subject.flat:
+            raise InvalidValueError(f"{what} {name!r} has no rows and columns to map{near('', names[::-1])}")
+        return one_of(what, name, names) if names or name else name
+
+    @t.validate("channel")
+    def _validate_channel(self, proposal: Any) -> int | None:
+        index = proposal["value"]
+        count = self._channels(self.layer)
+        if index is not None and not 0 <= index < count:
+            raise InvalidValueError(
+                f"no channel {index}: layer {self.layer!r} has {count}, 0 to {count - 1}, or None for the strongest"
+            )
+        return index
+
+    def _channels(self, layer: str) -> int:
+        return next((shape[0] for name, _, shape in self._subject.layers if name == layer), 0)
+
+    @t.validate("view")
+    def _validate_view(self, proposal: Any) -> str:
+        return one_of("view", proposal["value"], list(VIEWS))
+
+    @t.validate("overlay")
+    def _validate_overlay(self, proposal: Any) -> str:
+        return one_of("overlay", proposal["value"], OVERLAYS)
+
+    @t.validate("colormap")
+    def _validate_colormap(self, proposal: Any) -> str:
+        return one_of("colormap", proposal["value"], ["auto", *COLORMAPS])
+
+    @t.validate("click")
+    def _validate_click(self, proposal: Any) -> str:
+        return one_of("click", proposal["value"], CLICKS)
+
+    @t.validate("covered")
+    def _validate_covered(self, proposal: Any) -> list[list[int]]:
+        return [self._pixel(corner) for corner in proposal["value"]]
+
+    def _pixel(self, place: Any) -> list[int]:
+        """A [row, column] that lies in the image."""
+        height, width = self._subject.size
+        if not (isinstance(place, list | tuple) and len(place) == 2 and all(isinstance(each, int) for each in place)):
+            raise InvalidValueError(f"a place in the image is [row, column] in pixels, not {place!r}")
+        if not (0 <= place[0] < height and 0 <= place[1] < width):
+            raise InvalidValueError(f"the image has {height} × {width} pixels, so there is none at {tuple(place)}")
+        return list(place)

@@ -1,0 +1,173 @@
+"""What a SaliencyView looks at: a network, an image, and what of the image is covered."""
+
+from collections.abc import Hashable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from nbvis.engine import Network, Objective, layers
+from nbvis.engine.cams import last_with_space
+from nbvis.engine.capture import OUTPUT
+from nbvis.engine.images import checked_images
+from nbvis.engine.question import Question
+from nbvis.engine.targets import Target, is_distribution
+from nbvis.engine.twin import fingerprint, tensors_of
+
+from .rows import layer_rows
+
+
+class About(NamedTuple):
+    """What stands for all that an answer depends on beside the question: other values, other answers."""
+
+    network: Hashable
+    image: int
+    covered: Hashable
+
+
+class Subject:
+    """A network and an image, with what follows from showing it the image.
+
+    Args:
+        network: the network.
+        image: (1, channels, height, width) or (channels, height, width).
+
+    Attributes:
+        image: (1, channels, height, width).
+        layers: the layers with rows and columns, [name, kind, (channels, height, width)].
+        flat: the names of the others.
+        cam_layer: where a class activation map is usually taken; empty if there is nowhere.
+        labels: the name of each class, "class 7" where it has none; empty if the output has no classes.
+
+    Raises:
+        TypeError: if the image is not a floating tensor.
+        ValueError: if it has another shape, holds several images, or NaN.
+        RuntimeError: if the network does not run on it; its own error is attached.
+    """
+
+    def __init__(self, network: Network, image: Any):
+        self.network = network
+        self._number = -1
+        self.look_at(image)
+
+    def look_at(self, image: Any) -> None:
+        """Looks at another image, of which nothing is covered; raises as the class does, and then keeps the old one."""
+        if isinstance(image, Tensor) and image.dim() == 3:
+            image = image[None]
+        image = checked_images(image, name="image", bounded=False).detach()
+        if len(image) != 1:
+            raise ValueError(f"a SaliencyView explains one image, not {len(image)}: give image[:1]")
+        self._content = _content(self.network.module)
+        rows = layer_rows(layers(self.network, image))
+        output = self._answer(image)
+        self.image, self._number = image, self._number + 1
+        self.layers = [row for row in rows if len(row[2]) == 3 and row[2][1] * row[2][2] > 1]
+        self.flat = [row[0] for row in rows if row not in self.layers]
+        self.cam_layer = last_with_space(self.network, image) if self.layers else ""
+        known, count = self.network.labels or [], 0 if output is None else output.shape[1]
+        self.labels = [known[index] if index < len(known) else f"class {index}" for index in range(count)]
+        self._corners: list[tuple[int, int]] = []
+        self._side = 0
+        self._plain = self._output = output
+        self._answered = self.about
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the image, pixels."""
+        return self.image.shape[2], self.image.shape[3]
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the network's output is one number for each class."""
+        return self._plain is not None
+
+    @property
+    def shown(self) -> Tensor:
+        """The image with what is covered, (1, channels, height, width)."""
+        shown = self.image.clone() if self._corners else self.image
+        for row, column in self._corners:
+            shown[..., row : row + self._side, column : column + self._side] = 0
+        return shown
+
+    @property
+    def about(self) -> About:
+        """What stands for the network's weights as far as `predict` has seen them, the image, and what is covered."""
+        state = hash((fingerprint(self.network.module), self._content)), id(self.network.preprocess)
+        return About(state, self._number, (self._side, *self._corners) if self._corners else ())
+
+    def cover(self, corners: Sequence[Sequence[int]], side: int) -> None:
+        """Covers squares of this side and no others, with zeros; the corners are the top left ones, (row, column)."""
+        self._corners, self._side = [(row, column) for row, column in corners], side
+
+    def predict(self) -> None:
+        """Asks the network again, if it or what it is shown has changed."""
+        self._content = _content(self.network.module)
+        about = self.about
+        if about != self._answered:
+            if about[:2] != self._answered[:2]:
+                self._plain = self._answer(self.image)
+            self._output = self._answer(self.shown) if self._corners else self._plain
+            self._answered = about
+
+    def explained(self, target: Any) -> int | Objective:
+        """The target, with the class that is predicted for None."""
+        if target is None:
+            assert self._output is not None  # a target of its own is needed where there are no classes
+            return int(self._output[0].argmax())
+        return target
+
+    def likeliest(self, count: int = 5) -> list[list[Any]]:
+        """The classes with the highest probability: [index, label, probability]; none for NaN."""
+        if self._output is None or not torch.isfinite(self._output).all():
+            return []
+        found = _chances(self._output)
+        order = sorted(range(len(found)), key=lambda index: -found[index])
+        return [[index, self.labels[index], found[index]] for index in order[:count]]
+
+    def certainty(self, target: int | Objective) -> str:
+        """How sure the network is of a class, and what covering parts of the image made of it; empty for no class."""
+        if not isinstance(target, int) or self._plain is None or self._output is None:
+            return ""
+        before, now = f"{_chances(self._plain)[target]:.2f}", f"{_chances(self._output)[target]:.2f}"
+        return f"{self.labels[target]} {f'{before} → {now}' if self._corners else now}"
+
+    def target(self, given: Any) -> Any:
+        """A target as it is kept: the index of a class, None for the predicted one, or an objective.
+
+        Raises:
+            TypeError: if it is none of these.
+            ValueError: if there is no such class, or the objective does not fit; the message says what would do.
+        """
+        if isinstance(given, Objective):
+            image = self.image.to(self.network.device, self.network.dtype)
+            Question(self.network, image, Target(self.network, given, 1)).scores(image)
+            return given
+        if Target.count(given) is not None:
+            raise TypeError(f"a SaliencyView explains one target, not {given!r}")
+        asked = Target(self.network, given, 1)
+        if self._plain is None:
+            raise ValueError(
+                "the network's output has no classes: explain an objective instead, such as channel or unit"
+            )
+        asked.scores({OUTPUT: self._plain}, torch.zeros(1, dtype=torch.long, device=self._plain.device))
+        return None if given is None or asked.classes is None else int(asked.classes[0])
+
+    def _answer(self, image: Tensor) -> Tensor | None:
+        with torch.no_grad():
+            output = self.network(image)
+        return output if isinstance(output, Tensor) and output.dim() == 2 else None
+
+
+def _content(module: nn.Module) -> bytes:
+    """Other bytes for other weights: what is written through `.data` leaves no trace but the values themselves."""
+    sums = []
+    for part in module.modules():
+        for tensor in tensors_of(part):
+            values = tensor.detach().flatten()
+            values = (torch.view_as_real(values).flatten() if values.is_complex() else values).float()
+            sums.append(values @ torch.arange(1, len(values) + 1, device=values.device, dtype=values.dtype))
+    return torch.stack(sums).cpu().numpy().tobytes() if sums else b""
+
+
+def _chances(output: Tensor) -> list[float]:
+    return (output if is_distribution(output) else output.softmax(1))[0].tolist()
