@@ -33,6 +33,11 @@ export function short(value) {
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.1 || size === 0 ? 2 : 4);
 }
 
+/** A number as it stands in its field, where a tiny one has an exponent. @param {number | null} value */
+export function typed(value) {
+  return value && Math.abs(value) < 0.001 ? value.toExponential() : String(value ?? "");
+}
+
 /** A time to wait, in words. @param {number | null} seconds */
 export function duration(seconds) {
   if (seconds === null || !Number.isFinite(seconds)) return "";
@@ -57,14 +62,20 @@ export function valueAt(place, { low, high, log, whole }) {
   return Math.min(high, Math.max(low, Number(rounded)));
 }
 
+/** The lowest and the highest value. @param {[number, number][]} points @returns {[number, number]} */
+export function extent(points) {
+  const values = points.map(([, value]) => value);
+  return [Math.min(...values), Math.max(...values)];
+}
+
 /**
- * A curve in a box, the y axis upwards and as high as the curve: SVG points "x,y x,y …".
+ * A curve in a box, the y axis upwards: SVG points "x,y x,y …".
  * @param {[number, number][]} points index and value
  * @param {number} total steps on the x axis @param {number} width @param {number} height
+ * @param {[number, number]} [range] lowest and highest value of the box
  */
-export function curvePoints(points, total, width, height) {
-  const values = points.map(([, value]) => value);
-  const low = Math.min(...values), span = Math.max(...values) - low || 1, last = Math.max(total - 1, 1);
+export function curvePoints(points, total, width, height, [low, high] = extent(points)) {
+  const span = high - low || 1, last = Math.max(total - 1, 1);
   const across = (/** @type {number} */ index) => ((index / last) * width).toFixed(1);
   const down = (/** @type {number} */ value) => (height - ((value - low) / span) * height).toFixed(1);
   return points.map(([index, value]) => `${across(index)},${down(value)}`).join(" ");
@@ -187,8 +198,8 @@ export function slider(model, signal, name) {
     const value = model.get(name);
     range.value = position(value, control);
     range.style.setProperty("--at", `${100 * position(value, control)}%`);
-    range.setAttribute("aria-valuetext", `${value} ${control.unit}`.trim());
-    field.value = value;
+    range.setAttribute("aria-valuetext", `${typed(value)} ${control.unit}`.trim());
+    field.value = typed(value);
   };
   follow(model, signal, [name], show);
   return el("div", { class: "row" }, el("label", { for: id, text: control.label, title: control.help }), range,

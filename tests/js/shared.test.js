@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { bytes, curvePoints, duration, isDark, match, position, search, short, valueAt } from "../../js/shared.js";
+import { bytes, curvePoints, duration, isDark, match, position, search, short, typed, valueAt } from "../../js/shared.js";
 
 const control = { label: "", unit: "", help: "", low: 0, high: 10, log: false, whole: false };
 
@@ -16,6 +16,10 @@ test("short writes numbers as a reader would", () => {
   const written = [0, 0.02, 0.25, 3.914, 11.83, 123.4, -73.61, 1e-5, 2.5e7].map(short);
   assert.deepEqual(written, ["0.00", "0.0200", "0.25", "3.91", "11.8", "123", "-73.6", "1.00e-5", "2.50e+7"]);
   assert.deepEqual([null, NaN, Infinity].map(short), ["–", "–", "–"]);
+});
+
+test("typed gives a tiny number an exponent, and none none", () => {
+  assert.deepEqual([0.02, 0, 0.0000056, 10000, null].map(typed), ["0.02", "0", "5.6e-6", "10000", ""]);
 });
 
 test("duration says how long to wait", () => {
@@ -43,6 +47,10 @@ test("equal ways on a log slider are equal ratios", () => {
 
 test("a curve fills its box, upwards", () => {
   assert.equal(curvePoints([[0, 1], [1, 3], [4, 2]], 5, 100, 10), "0.0,10.0 25.0,0.0 100.0,5.0");
+});
+
+test("a curve in a given range leaves the rest of its box empty", () => {
+  assert.equal(curvePoints([[0, 1], [1, 3]], 2, 100, 10, [1, 5]), "0.0,10.0 100.0,5.0");
 });
 
 test("a flat curve and a single point are drawn, not divided by zero", () => {

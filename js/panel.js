@@ -1,0 +1,238 @@
+import { ask, bytes, download, el, follow, popup, tell, theme } from "./shared.js";
+
+/**
+ * @typedef {import("./shared.js").Model} Model
+ * @typedef {import("./shared.js").Control} Control
+ * @typedef {{model: Model, el: HTMLElement, signal?: AbortSignal}} Context what anywidget gives to draw a view
+ * @typedef {{
+ *   model: Model, signal: AbortSignal, view: string, expect(): void, complain(sentence: string): void,
+ *   sentences: HTMLElement, chip(state: string, text: string): void,
+ * }} Panel
+ * `expect` is called when the kernel has to answer; `sentences` is where errors and notes stand.
+ * @typedef {{
+ *   inside: Node[], keys: Record<string, () => void>, hear(content: any, buffers: any[]): void,
+ * }} Parts
+ * @typedef {{
+ *   title: string, file: string, keys: [string, string][], help: [string, string][], elsewhere?(note: string): boolean,
+ * }} Words `elsewhere` are notes that the widget itself puts where they belong
+ */
+
+/** Seconds without a word from the kernel after which the panel says that there is none. */
+const PATIENCE = 3;
+
+/** @type {Record<string, string>} */
+const ICONS = {
+  play: "M4 2.5v11l9-5.5z",
+  pause: "M4 2.5h3v11H4zM9 2.5h3v11H9z",
+  step: "M3 2.5v11l7-5.5zM11 2.5h2v11h-2z",
+  restart: "M8 3a5 5 0 1 1-4.6 3l1.4.6A3.5 3.5 0 1 0 8 4.5V7L4.5 3.7 8 .5z",
+};
+
+/** A slider's name and what it does, for the help. @param {Model} model @param {string[]} names */
+export function sliderHelp(model, names) {
+  const /** @type {Record<string, Control>} */ controls = model.get("_controls");
+  return names.map((name) => /** @type {[string, string]} */ ([controls[name].label, controls[name].help]));
+}
+
+/**
+ * Draws a view of a widget and returns its undo.
+ * @param {Context} context @param {Words} words @param {(panel: Panel) => Parts} build
+ */
+export function panel({ model, el: host, signal: outer }, { title, file, keys, help, elsewhere }, build) {
+  const controller = new AbortController(), { signal } = controller;
+  outer?.addEventListener("abort", () => controller.abort());
+  const view = Math.random().toString(36).slice(2);
+  let timer = 0;
+  const expect = () => {
+    clearTimeout(timer);
+    timer = window.setTimeout(() => root.classList.add("asleep"), 1000 * PATIENCE);
+  };
+  const wake = () => { clearTimeout(timer); root.classList.remove("asleep"); };
+  const said = sentences(model, signal, elsewhere), mark = el("span", { class: "chip" });
+  const chip = (/** @type {string} */ state, /** @type {string} */ text) =>
+    mark.replaceChildren(el("i", { class: state }), text);
+  const parts = build({ model, signal, view, expect, chip, complain: said.complain, sentences: said.root });
+  const net = el("span", { class: "net" });
+  follow(model, signal, ["subject"], () => { net.textContent = model.get("subject"); });
+  const name = title.replace(/\B[A-Z]/g, "-$&").toLowerCase();
+  // JupyterLab would take the keys for its own.
+  const root = el("div", { class: `nbvis ${name}`, "data-lm-suppress-shortcuts": "true" },
+    el("header", {}, el("b", { text: title }), net, el("span", { class: "space" }), mark,
+      ...tools(model, signal, file, said.complain, keys, help)),
+    el("p", { class: "asleep-note", text: "No kernel answers. Run the cell to bring this panel back to life." }),
+    ...parts.inside);
+  theme(root, signal);
+  root.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => shortcut(event, parts.keys));
+  host.replaceChildren(root);
+
+  const join = () => {
+    expect();
+    tell(model, { type: "joined", view, lab: "jpThemeLight" in document.body.dataset });
+  };
+  const leave = () => tell(model, { type: "left", view });
+  /** @param {any} content @param {any[]} buffers */
+  const hear = (content, buffers) => {
+    wake();
+    parts.hear(content, buffers);
+  };
+  model.on("msg:custom", hear);
+  model.on("comm_live_update", join);
+  window.addEventListener("pagehide", leave, { signal });
+  signal.addEventListener("abort", () => {
+    clearTimeout(timer);
+    model.off("msg:custom", hear);
+    model.off("comm_live_update", join);
+    leave();
+  });
+  join();
+  return () => controller.abort();
+}
+
+/** @param {KeyboardEvent} event @param {Record<string, () => void>} keys */
+function shortcut(event, keys) {
+  const target = /** @type {HTMLElement} */ (event.target);
+  const types = target.matches("input:not([type=range], [type=checkbox]), select");
+  const presses = event.key === " " && target.matches("button, [type=checkbox]");
+  if (types || presses || event.ctrlKey || event.metaKey || event.altKey || !(event.key in keys)) return;
+  event.preventDefault();
+  keys[event.key]();
+}
+
+/** @param {string} name */
+export function icon(name) {
+  const path = el("path", { d: ICONS[name], fill: "currentColor" });
+  return el("svg", { viewBox: "0 0 16 16", width: 13, height: 13, "aria-hidden": "true" }, path);
+}
+
+/** @param {string} name @param {string} label @param {Record<string, any>} attributes */
+export function iconButton(name, label, attributes) {
+  return el("button", { type: "button", ...attributes }, icon(name), el("span", { text: label }));
+}
+
+/**
+ * A place for a picture, which is painted at the screen's own resolution.
+ * @param {AbortSignal} signal @param {number} ratio width to height
+ * @param {number} [sharp] how many times it has to be magnified to show its pixels
+ */
+export function picture(signal, ratio, sharp = Infinity) {
+  const canvas = el("canvas", { role: "img", tabindex: 0 });
+  const root = el("div", { class: "stage", style: `--ratio: ${ratio}` }, canvas);
+  /** @type {ImageBitmap | null} */ let shown = null;
+  const draw = () => {
+    if (!shown || !canvas.clientWidth) return;
+    canvas.width = Math.round(canvas.clientWidth * devicePixelRatio);
+    canvas.height = Math.round(canvas.clientHeight * devicePixelRatio);
+    const context = canvas.getContext("2d");
+    context.imageSmoothingEnabled = canvas.clientWidth < sharp * shown.width;
+    context.imageSmoothingQuality = "high";
+    context.drawImage(shown, 0, 0, canvas.width, canvas.height);
+  };
+  /** @param {ImageBitmap | null} next */
+  const show = (next) => {
+    shown?.close();
+    shown = next;
+    draw();
+  };
+  const watcher = new ResizeObserver(draw);
+  watcher.observe(canvas);
+  signal.addEventListener("abort", () => { watcher.disconnect(); shown?.close(); });
+  return { root, canvas, show };
+}
+
+/**
+ * Paints frames: gives each one's pictures, unless a newer one has come, and acknowledges it once it is on screen.
+ * @template {{frame: number}} Frame
+ * @param {Panel} panel @param {(frame: Frame, pictures: (ImageBitmap | null)[]) => void} paint
+ * @returns {(frame: Frame, buffers: (ArrayBuffer | ArrayBufferView | undefined)[]) => Promise<void>}
+ */
+export function painter({ model, signal, view }, paint) {
+  let newest = 0;
+  return async (frame, buffers) => {
+    newest = Math.max(newest, frame.frame);
+    try {
+      const pictures = await Promise.all(buffers.map((buffer) => buffer ? decoded(buffer) : null));
+      if (signal.aborted || frame.frame < newest) pictures.forEach((each) => each?.close());
+      else paint(frame, pictures);
+    } finally {
+      await onScreen();
+      if (!signal.aborted) tell(model, { type: "drawn", view, frame: frame.frame });
+    }
+  };
+}
+
+/** A PNG begins with 0x89, anything else is a JPEG. @param {ArrayBuffer | ArrayBufferView} buffer */
+function decoded(buffer) {
+  const data = /** @type {any} */ (bytes(buffer));
+  return createImageBitmap(new Blob([data], { type: data[0] === 0x89 ? "image/png" : "image/jpeg" }));
+}
+
+/** Resolves when what was drawn is on screen; in a hidden page, which draws nothing, after a second. */
+function onScreen() {
+  if (document.hidden) return new Promise((resolve) => setTimeout(resolve, 1000));
+  return new Promise((resolve) => { requestAnimationFrame(resolve); setTimeout(resolve, 500); });
+}
+
+/**
+ * Save, copy, help.
+ * @param {Model} model @param {AbortSignal} signal @param {string} file @param {(sentence: string) => void} complain
+ * @param {[string, string][]} keys @param {[string, string][]} help
+ */
+function tools(model, signal, file, complain, keys, help) {
+  /** @param {string} suffix @param {string} type */
+  const save = async (suffix, type) => {
+    menu.close();
+    try {
+      download((await ask(model, { type: "save", suffix })).data, `${file}${suffix}`, type);
+    } catch (error) {
+      complain(`Not saved: ${/** @type {Error} */ (error).message}`);
+    }
+  };
+  const menu = popup("Save", { "aria-haspopup": "true", class: "menu" }, signal,
+    el("button", { type: "button", text: "Picture (PNG)", onclick: () => save(".png", "image/png") }),
+    el("button", { type: "button", text: "Page (HTML)", onclick: () => save(".html", "text/html") }));
+  const copy = el("button", { type: "button", text: "Copy as code", onclick: async () => {
+    try {
+      await toClipboard((await ask(model, { type: "recipe" })).text);
+      copy.textContent = "Copied";
+      setTimeout(() => { copy.textContent = "Copy as code"; }, 1500);
+    } catch (error) {
+      complain(`Not copied: ${/** @type {Error} */ (error).message}`);
+    }
+  } });
+  const button = popup("?", { "aria-label": "Help", class: "round" }, signal,
+    el("dl", {}, ...keys.flatMap(([key, what]) => [el("dt", {}, el("kbd", { text: key })), el("dd", { text: what })])),
+    el("dl", {}, ...help.flatMap(([what, does]) => [el("dt", { text: what }), el("dd", { text: does })])));
+  return [menu, copy, button];
+}
+
+/** Puts a text on the clipboard, also where a page may not do so by itself. @param {string} text */
+async function toClipboard(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const area = el("textarea", { style: "position: fixed; opacity: 0" });
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+}
+
+/** The notes, one a line. @param {Model} model @returns {string[]} */
+export function notesOf(model) {
+  return model.get("notes").split("\n").filter(Boolean);
+}
+
+/**
+ * The error and the notes, as sentences.
+ * @param {Model} model @param {AbortSignal} signal @param {(note: string) => boolean} elsewhere
+ */
+function sentences(model, signal, elsewhere = () => false) {
+  const root = el("div", { class: "sentences", role: "status", "aria-live": "polite" });
+  let own = "";
+  const show = () => {
+    const error = model.get("error") || own, notes = notesOf(model).filter((note) => !elsewhere(note));
+    const rows = notes.map((note) => el("div", { class: "note", text: note }));
+    root.replaceChildren(...(error ? [el("div", { class: "note bad", role: "alert", text: error })] : []), ...rows);
+  };
+  follow(model, signal, ["error", "notes"], show);
+  return { root, complain: (/** @type {string} */ sentence) => { own = sentence; show(); } };
+}

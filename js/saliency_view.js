@@ -1,0 +1,295 @@
+import { painter, panel, sliderHelp } from "./panel.js";
+import { channelPicker, choice, combobox, layerPicker, select, toggle } from "./pickers.js";
+import { faithfulnessBars, ofFaithfulness, sanityCheck } from "./saliency_checks.js";
+import { saliencyPanes } from "./saliency_panes.js";
+import { duration, el, follow, search, short, slider, tell } from "./shared.js";
+
+/**
+ * @typedef {import("./shared.js").Model} Model
+ * @typedef {import("./panel.js").Panel} Panel
+ * @typedef {import("./saliency_panes.js").SaliencyFrame} SaliencyFrame
+ * @typedef {[string, string, string, string, string[]]} Method name, label, sentence, kind, sliders
+ * @typedef {{index: number, label: string, probability: number | null}} Class
+ */
+
+const SLIDERS = ["steps", "samples", "noise", "window", "stride"];
+
+/** How many maps fit side by side. */
+const MOST = 4;
+
+/** Views that paint a map with its own colours. */
+const UNCOLORED = ["raw", "grey", "histogram"];
+
+/** @type {[string, string][]} */
+const OVERLAYS = [
+  ["none", "None"], ["blend", "Blended"], ["active", "Picture where high"], ["inactive", "Picture where low"],
+];
+
+/** @type {[string, string][]} */
+const KEYS = [
+  ["1 – 9", "a method"], ["c", "compare"], ["Esc", "cancel"], ["← ↑ → ↓", "on a picture: the next value"],
+  ["Enter", "on a picture: a click"],
+];
+
+/**
+ * Which methods are shown after a click on one.
+ * @param {string[]} shown @param {string} name @param {boolean} comparing
+ * @returns {string[]} the first is the widget's `method`, the rest its `compare`
+ */
+export function chosen(shown, name, comparing) {
+  if (!comparing) return [name];
+  if (!shown.includes(name)) return shown.length < MOST ? [...shown, name] : shown;
+  return shown.length > 1 ? shown.filter((each) => each !== name) : shown;
+}
+
+/**
+ * The sliders that the shown methods and the mouse need, in the panel's order.
+ * @param {Method[]} methods @param {string[]} shown @param {string} click
+ */
+export function slidersOf(methods, shown, click) {
+  const had = methods.filter(([name]) => shown.includes(name)).flatMap(([, , , , sliders]) => sliders);
+  return SLIDERS.filter((name) => had.includes(name) || (name === "window" && click === "occlude"));
+}
+
+/**
+ * The classes that answer a query: without one the likeliest and then all, otherwise the best answers.
+ * @param {string} query @param {string[]} labels @param {[number, string, number][]} top
+ * @returns {Class[]}
+ */
+export function classes(query, labels, top) {
+  const likely = new Map(top.map(([index, , probability]) => [index, probability]));
+  const all = labels.map((label, index) => ({ index, label, probability: likely.get(index) ?? null }));
+  if (query.trim()) return search(query, all, ({ label, index }) => `${label} ${index}`);
+  const first = top.map(([index, label, probability]) => ({ index, label, probability }));
+  return [...first, ...all.filter(({ index }) => !likely.has(index))];
+}
+
+/** A probability, as short as can be. @param {number | null | undefined} share */
+export function chance(share) {
+  return share == null ? "" : share < 0.005 ? "< 0.01" : share.toFixed(2);
+}
+
+/** What is being worked on, in words. @param {Pick<SaliencyFrame, "doing" | "done" | "total" | "left">} frame */
+export function progressText({ doing, done, total, left }) {
+  const wait = duration(left);
+  return [total ? `${doing} ${done} of ${total}` : doing, wait && `${wait} to go`].filter(Boolean).join(" · ");
+}
+
+/** The state as the chip says it. @param {string} state */
+export function stateText(state) {
+  return { running: "computing", finished: "ready", stopped: "cancelled" }[state] ?? state;
+}
+
+/** The methods to click on. @param {Panel} panel */
+function methodChips({ model, signal, complain }) {
+  const /** @type {Method[]} */ methods = model.get("methods");
+  let comparing = false;
+  const shown = () => [model.get("method"), ...model.get("compare")];
+  /** @param {string[]} names */
+  const set = ([method, ...compare]) => {
+    model.set("method", method);
+    model.set("compare", compare);
+    model.save_changes();
+  };
+  /** @param {number} index */
+  const press = (index) => {
+    if (!methods[index]) return;
+    const before = shown(), after = chosen(before, methods[index][0], comparing);
+    const full = after === before && before.length === MOST;
+    complain(full ? "Four maps fit side by side: click on one of theirs first, to take it away." : "");
+    set(after);
+  };
+  const chips = methods.map(([, label, sentence], index) =>
+    el("button", { type: "button", text: label, title: sentence, onclick: () => press(index) }));
+  const compare = () => {
+    comparing = !comparing;
+    if (!comparing) set([model.get("method")]);
+    show();
+  };
+  const button = el("button", { type: "button", class: "compare", text: "Compare", onclick: compare,
+    title: "Several methods side by side" });
+  const sentence = el("p", { class: "hint" });
+  const show = () => {
+    const now = shown();
+    comparing ||= now.length > 1;
+    methods.forEach(([name], index) => chips[index].setAttribute("aria-pressed", String(now.includes(name))));
+    button.setAttribute("aria-pressed", String(comparing));
+    const known = methods.find(([name]) => name === now[0]);
+    sentence.textContent = comparing ? "Click on methods to show them side by side, up to four." : known?.[2] ?? "";
+  };
+  follow(model, signal, ["method", "compare"], show);
+  const group = el("div", { class: "methods", role: "group", "aria-label": "Method" }, ...chips);
+  return { parts: [group, el("div", { class: "said" }, button, sentence)], press, compare };
+}
+
+/** What is explained: a class to search, or what else there is. @param {Panel} panel */
+function targetPicker({ model, signal }) {
+  const /** @type {string[]} */ labels = model.get("labels");
+  const top = () => /** @type {[number, string, number][]} */ (model.get("top"));
+  const isNow = (/** @type {Class} */ { index, label }) =>
+    model.get("target") === null ? label === model.get("expression") : index === model.get("target");
+  if (!labels.length) {
+    const code = el("code", { class: "expression" });
+    follow(model, signal, ["expression"], () => { code.textContent = model.get("expression"); });
+    return el("div", { class: "row wide target" }, el("span", { text: "Target" }), code);
+  }
+  const picker = combobox({
+    label: "Target", list: "Classes", placeholder: "Pick a class",
+    shown: () => model.get("expression"),
+    aside: () => chance(classes("", [], top()).find(isNow)?.probability),
+    rows: (query) => classes(query, labels, top()),
+    cells: ({ index, label, probability }) => {
+      const style = `--share: ${(100 * (probability ?? 0)).toFixed(1)}%`;
+      const likely = () => el("span", { class: "likely", style, text: chance(probability) });
+      return [el("b", { text: label }), probability === null ? el("span", { text: `class ${index}` }) : likely()];
+    },
+    isNow,
+    pick: ({ index }) => { model.set("target", index); model.save_changes(); },
+    count: (found, query) => (query ? `${found} of ${labels.length}` : `${labels.length} classes`),
+    none: "No class answers",
+  });
+  follow(model, signal, ["target", "expression", "top"], picker.show);
+  picker.root.classList.add("target");
+  return picker.root;
+}
+
+/** How the maps are painted. @param {Panel} panel */
+function viewSection({ model, signal }) {
+  const /** @type {[string, string, string][]} */ views = model.get("views");
+  const kinds = views.map(([name, label]) => /** @type {[string, string]} */ ([name, label]));
+  const /** @type {string[]} */ colormaps = model.get("colormaps");
+  const hint = el("p", { class: "hint" }), opacity = slider(model, signal, "opacity");
+  const colormap = select(model, signal, "colormap", "Colour map", [["", [["auto", "automatic"],
+    ...colormaps.filter((name) => name !== "auto").map((name) => /** @type {[string, string]} */ ([name, name]))]]]);
+  const overlay = select(model, signal, "overlay", "Overlay", [["", OVERLAYS]]);
+  const locked = toggle(model, signal, "locked", "Lock limits", "same for all maps");
+  follow(model, signal, ["view", "overlay"], () => {
+    const view = model.get("view"), chart = view === "histogram";
+    hint.textContent = views.find(([name]) => name === view)?.[2] ?? "";
+    opacity.hidden = chart || model.get("overlay") !== "blend";
+    colormap.hidden = UNCOLORED.includes(view);
+    overlay.hidden = locked.hidden = chart;
+  });
+  return el("section", {}, el("h4", { text: "Map" }),
+    select(model, signal, "view", "View", [["", kinds.slice(0, 4)], ["As in the toolbox", kinds.slice(4)]]), hint,
+    overlay, opacity, colormap, locked);
+}
+
+/** What the shown methods are asked. @param {Panel} panel */
+function methodSection({ model, signal }) {
+  const /** @type {Method[]} */ methods = model.get("methods");
+  const layer = layerPicker(model, signal, "Layer", (name) => {
+    model.set("layer", name);
+    model.set("channel", null);
+    model.save_changes();
+  });
+  const place = layerPicker(model, signal, "Map lives in", (name) => {
+    model.set("place", name);
+    model.save_changes();
+  }, "place", "the picture");
+  const sliders = SLIDERS.map((name) => slider(model, signal, name));
+  const root = el("section", {}, el("h4", { text: "Method" }), layer, place, ...sliders);
+  follow(model, signal, ["method", "compare", "click", "layers"], () => {
+    const shown = [model.get("method"), ...model.get("compare")], click = model.get("click");
+    const kinds = methods.filter(([name]) => shown.includes(name)), has = slidersOf(methods, shown, click);
+    const some = model.get("layers").length > 0;
+    layer.hidden = !some || (click !== "unit" && !kinds.some(([, , , kind]) => kind === "cam"));
+    place.hidden = !some || !kinds.some(([name, , , kind]) => kind === "image" && name !== "occlusion");
+    SLIDERS.forEach((name, index) => { sliders[index].hidden = !has.includes(name); });
+    root.hidden = layer.hidden && place.hidden && !has.length;
+  });
+  return root;
+}
+
+/** What a click on a picture does. @param {Panel} panel */
+function clickSection({ model, signal, expect }) {
+  /** @type {[string, string][]} */
+  const choices = [["look", "Look"], ["occlude", "Occlude here"], ["unit", "Explain the unit"]];
+  const what = choice("A click on a picture", model.get("layers").length ? choices : choices.slice(0, 2),
+    () => model.get("click"), (value) => { model.set("click", value); model.save_changes(); });
+  const channel = el("div", {}, ...channelPicker(model, signal, "Channel", "Strongest"));
+  const count = el("span", {});
+  const onclick = () => { expect(); tell(model, { type: "uncover" }); };
+  const uncover = el("button", { type: "button", text: "Uncover", onclick });
+  const covered = el("div", { class: "covered" }, count, uncover);
+  follow(model, signal, ["click", "covered"], () => {
+    const squares = model.get("covered").length;
+    what.show();
+    channel.hidden = model.get("click") !== "unit";
+    covered.hidden = !squares;
+    count.textContent = `${squares} square${squares === 1 ? " is" : "s are"} covered.`;
+  });
+  return el("section", {}, el("h4", { text: "A click on a picture" }), what.group, channel, covered);
+}
+
+/** How far the work is, and a way to end it. @param {Panel} panel */
+function progress({ model, expect }) {
+  const cancel = () => { expect(); tell(model, { type: "cancel" }); };
+  const words = el("span", { class: "words" }), bar = el("i", {});
+  const track = el("div", { class: "track", role: "progressbar", "aria-label": "Progress", "aria-valuemin": 0 }, bar);
+  const working = el("div", { class: "working", hidden: true }, words, track,
+    el("button", { type: "button", text: "Cancel", onclick: cancel }));
+  const play = () => { expect(); tell(model, { type: "play" }); };
+  const again = el("button", { type: "button", hidden: true, onclick: play });
+  let busy = false, timer = 0;
+  // What is done at once shows no progress.
+  const later = () => { timer = window.setTimeout(() => { working.hidden = !busy; }, 300); };
+  /** @param {SaliencyFrame} frame */
+  const show = (frame) => {
+    const before = busy;
+    busy = frame.state === "running";
+    if (busy && !before) later();
+    if (!busy) { clearTimeout(timer); working.hidden = true; }
+    again.hidden = frame.state !== "stopped" && frame.state !== "error";
+    again.textContent = frame.state === "error" ? "Try again" : "Compute";
+    words.textContent = progressText(frame);
+    bar.style.width = `${(100 * frame.done) / Math.max(frame.total, 1)}%`;
+    track.setAttribute("aria-valuemax", String(Math.max(frame.total, 1)));
+    track.setAttribute("aria-valuenow", String(frame.done));
+  };
+  return { parts: [working, again], show, cancel: () => { if (busy) cancel(); } };
+}
+
+/** Draws a view and returns its undo. @param {import("./panel.js").Context} context */
+function render(context) {
+  const { model } = context;
+  const /** @type {Method[]} */ methods = model.get("methods");
+  const sentences = methods.map(([, label, sentence]) => /** @type {[string, string]} */ ([label, sentence]));
+  const help = [...sentences, ...sliderHelp(model, SLIDERS)];
+  const words = { title: "SaliencyView", file: "saliency", keys: KEYS, help, elsewhere: ofFaithfulness };
+  return panel(context, words, (panel) => {
+    const { signal } = panel, chips = methodChips(panel), panes = saliencyPanes(panel), work = progress(panel);
+    const check = sanityCheck(panel), doctor = el("p", { class: "preprocessing" });
+    follow(model, signal, ["preprocessing", "preprocessing_warns"], () => {
+      doctor.textContent = model.get("preprocessing");
+      doctor.className = `preprocessing ${model.get("preprocessing_warns") ? "note" : "fits"}`;
+      doctor.hidden = !model.get("preprocessing");
+    });
+    const paint = painter(panel, (/** @type {SaliencyFrame} */ frame, pictures) => {
+      const [{ width, height }] = frame.panes;
+      body.classList.toggle("many", frame.panes.length > 2);
+      panes.show(frame, pictures.slice(0, frame.panes.length));
+      check.show(pictures.slice(frame.panes.length), width / height);
+    });
+    const body = el("div", { class: "body" },
+      el("div", { class: "seen" }, panes.root, el("div", { class: "line" }, panes.readout, ...work.parts), doctor),
+      el("div", { class: "inspector" }, viewSection(panel), methodSection(panel), clickSection(panel), panel.sentences),
+      el("div", { class: "checks" }, faithfulnessBars(panel), check.root));
+    return {
+      inside: [el("div", { class: "toolbar" }, ...chips.parts, targetPicker(panel)), body],
+      keys: {
+        c: chips.compare, Escape: work.cancel,
+        ...Object.fromEntries(methods.map((_, index) => [`${index + 1}`, () => chips.press(index)])),
+      },
+      hear: (/** @type {SaliencyFrame} */ frame, buffers) => {
+        if (frame.type !== "frame") return;
+        panel.chip(frame.state, stateText(frame.state));
+        work.show(frame);
+        if (!frame.format) return tell(model, { type: "drawn", view: panel.view, frame: frame.frame });
+        paint(frame, [...frame.panes.map((pane) => pane.picture), ...frame.film].map((at) => buffers[at]));
+      },
+    };
+  });
+}
+
+export default { render };

@@ -1,0 +1,103 @@
+import { icon, iconButton } from "./panel.js";
+import { curvePoints, duration, el, extent, follow, short, tell } from "./shared.js";
+
+/**
+ * @typedef {import("./shared.js").Model} Model
+ * @typedef {import("./shared.js").Header} Header
+ * @typedef {[number, number][]} Points index and value
+ * @typedef {{points: Points, total: number, range?: [number, number], level?: number | null, starts?: number[]}} Plot
+ * `total` steps wide and `range` high; `level` is a dashed line, `starts` are upright ones.
+ * @typedef {{
+ *   value: string, number(header: any): number | null, standing(header: any): string, plot(header: any): Plot,
+ * }} Readings what a run's frames say: the value's name and newest number, where the run stands, and what to draw
+ */
+
+/** Where a run stands, in words. @param {Header} header */
+export function standing({ state, step, total, octave, octaves, left }) {
+  if (!step) return state === "running" ? "starting" : "ready to play";
+  const parts = [octaves > 1 ? `octave ${octave} of ${octaves}` : "", `step ${step} of ${total}`];
+  if (state === "running" || state === "paused") parts.push(left && duration(left) ? `${duration(left)} to go` : "");
+  return parts.filter(Boolean).join(" · ");
+}
+
+/** The state as the chip says it. @param {string} state @param {number | null} rate */
+export function chipText(state, rate) {
+  return state === "running" && rate ? `running · ${short(rate)} steps/s` : state;
+}
+
+/** @type {Readings} */
+const SCORES = {
+  value: "Score",
+  number: ({ score }) => score,
+  standing,
+  plot: ({ curve, total, octave_starts }) => ({ points: curve, total, starts: octave_starts }),
+};
+
+/**
+ * Losses on a log axis that reaches down to the tolerance, where zero lies too.
+ * @param {Points} losses @param {number} tolerance 0 for none @returns {Omit<Plot, "total">}
+ */
+export function logScale(losses, tolerance) {
+  const above = [...losses.map(([, loss]) => loss), tolerance].filter((loss) => loss > 0);
+  const low = Math.log10(Math.min(...above)), high = Math.log10(Math.max(...above));
+  const points = /** @type {Points} */ (losses.map(([index, loss]) => [index, loss > 0 ? Math.log10(loss) : low]));
+  return { points, range: above.length ? [low, high] : [0, 0], level: tolerance ? Math.log10(tolerance) : null };
+}
+
+/**
+ * The value over the steps.
+ * @param {Readings} readings
+ */
+export function curve({ value, number, plot }) {
+  const area = el("polygon", { class: "area" }), line = el("polyline", { class: "curve" });
+  const grid = el("path", { class: "octaves" }), dashes = el("path", { class: "level" });
+  const parts = [grid, area, line, dashes];
+  const root = el("svg", { viewBox: "0 -4 240 44", preserveAspectRatio: "none", role: "img" }, ...parts);
+  /** @param {any} header */
+  const show = (header) => {
+    const { points: given, total, range = extent(given), level = null, starts = [] } = plot(header);
+    const drawn = (/** @type {[number, number][]} */ points) => curvePoints(points, total, 240, 36, range);
+    const across = (/** @type {number} */ index) => ((index / Math.max(total - 1, 1)) * 240).toFixed(1);
+    const points = given.length > 1 ? drawn(given) : "";
+    line.setAttribute("points", points);
+    area.setAttribute("points", points && `0,40 ${points} ${across(given[given.length - 1][0])},40`);
+    grid.setAttribute("d", `M0 40H240${starts.map((index) => `M${across(index)} -4V40`).join("")}`);
+    dashes.setAttribute("d", points && level !== null ? `M${drawn([[0, level]])}H240` : "");
+    root.setAttribute("aria-label", `${value} over the steps, now ${short(number(header))}`);
+  };
+  return { root, show };
+}
+
+/**
+ * Play, pause, step, restart, and where the run stands.
+ * @param {Model} model @param {AbortSignal} signal @param {() => void} expect called when the kernel has to answer
+ * @param {Readings} [readings]
+ */
+export function transport(model, signal, expect, readings = SCORES) {
+  const toggle = () => {
+    if (!model.get("running")) expect();
+    model.set("running", !model.get("running"));
+    model.save_changes();
+  };
+  const play = el("button", { type: "button", class: "primary", onclick: toggle });
+  const step = () => { expect(); tell(model, { type: "step" }); };
+  const restart = () => { expect(); tell(model, { type: "restart" }); };
+  const status = el("span", { class: "status" }), score = el("span", { class: "score" }), plot = curve(readings);
+  follow(model, signal, ["running", "state"], () => {
+    const running = model.get("running"), paused = model.get("state") === "paused";
+    const label = running ? "Pause" : paused ? "Go on" : "Play";
+    play.replaceChildren(icon(running ? "pause" : "play"), el("span", { text: label }));
+  });
+  const root = el("footer", {}, play,
+    iconButton("step", "Step", { onclick: step, title: "One step, then rest" }),
+    iconButton("restart", "Restart", { onclick: restart, title: "From the start picture again" }),
+    status, plot.root, score);
+  /** @param {any} header */
+  const show = (header) => {
+    const number = readings.number(header);
+    status.textContent = readings.standing(header);
+    score.textContent = number === null ? "" : `${readings.value.toLowerCase()} ${short(number)}`;
+    plot.show(header);
+  };
+  return { root, show, toggle, step, restart };
+}

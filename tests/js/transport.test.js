@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { chipText, logScale, standing } from "../../js/transport.js";
+
+const header = { state: "running", step: 12, total: 40, octave: 2, octaves: 4, left: 3.2 };
+
+test("where a run stands", () => {
+  assert.equal(standing(header), "octave 2 of 4 · step 12 of 40 · 3 s to go");
+  assert.equal(standing({ ...header, octaves: 1 }), "step 12 of 40 · 3 s to go");
+  const finished = { ...header, state: "finished", step: 40, octave: 4, left: 0 };
+  assert.equal(standing(finished), "octave 4 of 4 · step 40 of 40");
+  assert.equal(standing({ ...header, state: "paused", left: null }), "octave 2 of 4 · step 12 of 40");
+  assert.equal(standing({ ...header, state: "ready", step: 0 }), "ready to play");
+  assert.equal(standing({ ...header, step: 0 }), "starting");
+});
+
+test("the chip gives the speed only while it runs", () => {
+  assert.equal(chipText("running", 11.83), "running · 11.8 steps/s");
+  assert.equal(chipText("running", null), "running");
+  assert.equal(chipText("paused", 11.83), "paused");
+});
+
+test("losses lie on a log axis that reaches down to the tolerance", () => {
+  const { points, range, level } = logScale([[0, 10], [5, 0.1], [9, 0]], 0.01);
+  assert.deepEqual(points, [[0, 1], [5, -1], [9, -2]]);
+  assert.deepEqual([range, level], [[-2, 1], -2]);
+});
+
+test("a log axis without a tolerance, and one without anything above zero", () => {
+  assert.deepEqual(logScale([[0, 100], [1, 1]], 0), { points: [[0, 2], [1, 0]], range: [0, 2], level: null });
+  assert.deepEqual(logScale([], 0).range, [0, 0]);
+});
