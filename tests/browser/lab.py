@@ -48,6 +48,14 @@ window.thumb = (source) => {
 };
 window.apart = (a, b) => a.reduce((sum, value, at) => sum + Math.abs(value - b[at]), 0) / a.length;
 """
+# What sticks out of an element, as the beginnings of its HTML.
+OUTSIDE = """(root) => {
+  const edge = root.getBoundingClientRect();
+  return [...root.querySelectorAll("*")].filter((part) => {
+    const box = part.getBoundingClientRect();
+    return box.width && (box.left < edge.left - 1 || box.right > edge.right + 1);
+  }).map((part) => part.outerHTML.slice(0, 80));
+}"""
 
 
 def launch(playwright: Playwright) -> Browser:
@@ -298,7 +306,12 @@ class Notebook:
         """Closes the notebook, saved, and leaves its kernel running."""
         self.save()
         self.command("application:close")
-        expect(self.page.locator(".jp-Notebook")).to_have_count(0)
+        # A picture that came to rest after that save makes JupyterLab ask.
+        ask, gone = self.page.locator(".jp-Dialog"), self.page.locator("body:not(:has(.jp-Notebook))")
+        expect(ask.or_(gone)).to_have_count(1)
+        if ask.count():
+            ask.get_by_role("button", name="Save").click()
+        expect(gone).to_have_count(1)
 
     def disconnect(self) -> None:
         """Listens no longer to the page, nor to the kernel."""
@@ -314,15 +327,16 @@ class Notebook:
 
 
 class Panel:
-    """A DreamCanvas on the page.
+    """A widget on the page.
 
     Args:
         page: that it is on.
         root: its outermost element.
+        canvas: which of its pictures is looked at, as a CSS selector.
     """
 
-    def __init__(self, page: Page, root: Locator):
-        self.page, self.root, self.canvas = page, root, root.locator("canvas")
+    def __init__(self, page: Page, root: Locator, canvas: str = "canvas"):
+        self.page, self.root, self.canvas = page, root, root.locator(canvas)
         self.chip, self.status = root.locator(".chip"), root.locator(".status")
         self.play = root.locator("footer button").first
         expect(self.canvas).to_have_attribute("data-frame", re.compile(r"\d+"))
@@ -355,6 +369,10 @@ class Panel:
         """Waits until a condition on `canvas` and `given` holds."""
         handle = self.canvas.element_handle()
         self.page.wait_for_function(f"([canvas, given]) => {condition}", arg=[handle, given])
+
+    def outside(self) -> list[str]:
+        """What sticks out of the panel, as the beginnings of its HTML."""
+        return self.root.evaluate(OUTSIDE)
 
     def thumb(self) -> list[int]:
         """What is on the canvas, small."""

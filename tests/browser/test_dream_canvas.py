@@ -20,14 +20,6 @@ canvas
 """
 SHORT = MAKE.format(options="octaves=2, steps=4")
 LONG = MAKE.format(options="octaves=8, octave_scale=1.1, steps=200")  # longer than any test
-# What sticks out of a panel, as the beginnings of its HTML.
-OUTSIDE = """(root) => {
-  const edge = root.getBoundingClientRect();
-  return [...root.querySelectorAll("*")].filter((part) => {
-    const box = part.getBoundingClientRect();
-    return box.width && (box.left < edge.left - 1 || box.right > edge.right + 1);
-  }).map((part) => part.outerHTML.slice(0, 80));
-}"""
 
 Open = Callable[..., Notebook]
 Shot = Callable[[str, Page | Locator], None]
@@ -282,7 +274,7 @@ def test_a_narrow_cell_stacks_and_scrolls_nowhere(open_notebook: Open, shot: Sho
         panel.where("canvas.closest('.nbvis').clientWidth < given", window - 80)
         stage, inspector = (panel.root.locator(part).bounding_box() for part in (".stage", ".inspector"))
         assert stage and inspector and stage["y"] + stage["height"] <= inspector["y"]
-        assert panel.root.evaluate(OUTSIDE) == []
+        assert panel.outside() == []
         scrolls = "(root) => [root, root.closest('.jp-OutputArea')].filter((e) => e.scrollWidth > e.clientWidth).length"
         assert panel.root.evaluate(scrolls) == 0
         shot(f"narrow-{window}", panel.root)
