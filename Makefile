@@ -53,6 +53,8 @@ notebooks:
 
 bench: .venv/bench
 	$(BIN)/python tests/bench/ascent.py
+	$(BIN)/python tests/bench/attribution.py
+	$(BIN)/python tests/bench/inversion.py
 
 .venv/demo: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -65,7 +67,7 @@ bench: .venv/bench
 	$(BIN)/npm install --prefix .venv/typescript --no-audit --no-fund typescript@7
 	@touch .venv/demo $@
 
-# The peers' own requirements ask for a torch of 2020, so they come without them.
+# The own requirements of these three ask for a torch of 2020, so they come without them.
 .venv/bench: .venv/demo
 	$(BIN)/pip install -e ".[demo,bench]"
 	$(BIN)/pip install --no-deps torch-lucent==0.1.8 torch-dreams==4.0.0 kornia==0.4.1
