@@ -113,7 +113,9 @@ def attribute(
         images = images.expand(count, -1, -1, -1)
     if layer is None and method in CAMS:
         layer = last_with_space(network, images)
-    question = Question(network, images, Target(network, target, len(images)), layer, progress, method)
+    question = Question(
+        network, images, Target(network, target, len(images)), layer, progress, method, method != "occlusion"
+    )
     found = answer(question, **options).detach()
     assert question.score is not None
     broken = ~torch.isfinite(question.score)
@@ -136,7 +138,7 @@ def _method(method: str, layer: str | None, options: dict[str, Any]) -> Callable
 
 
 def _notes_on_input(network: Network, question: Question) -> list[str]:
-    low, high = question.images.min().item(), question.images.max().item()
+    low, high = (bound.item() for bound in question.images.aminmax())
     notes = []
     if low < 0 or high > 1:
         again = "" if network.preprocess is None else " The network's preprocessing expects [0, 1] and comes on top."
@@ -163,10 +165,11 @@ def _notes_on_map(network: Network, question: Question, found: Tensor) -> list[s
     if broken.any():
         place = _first_not_finite(network, question.images[broken])
         notes.append(f"{_images(broken)}: the network gives NaN or infinite values{place}, so there is no map.")
-    torn = ~torch.isfinite(rows).all(1) & ~broken
+    largest = rows.abs().amax(1)
+    torn = ~torch.isfinite(largest) & ~broken
     if torn.any():
         notes.append(f"{_images(torn)}: the score is finite, but its gradient is NaN or infinite, so there is no map.")
-    zero = ~rows.any(1)
+    zero = largest == 0
     if zero.any():
         notes.append(
             f"{_images(zero)}: the map is zero everywhere. Nothing of the target's score comes back to it: every ReLU "

@@ -94,7 +94,7 @@ def faithfulness(
     cell, points = whole(cell, "cell", 1), whole(points, "points", 1)
     plane, own_target = _plane(attribution, images, absolute)
     asked = Target(network, own_target if target is None else target, len(images))
-    question = Question(network, images, asked, progress=progress)
+    question = Question(network, images, asked, progress=progress, gradients=False)
     maps = {"attribution": plane, **_references(images, cell, seed)}
     ranks = torch.stack([_ranks(each, cell, (images.shape[2], images.shape[3])) for each in maps.values()])
     number = int(ranks.max()) + 1

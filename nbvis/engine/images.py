@@ -1,6 +1,7 @@
 """Image parameters: what an optimisation changes, each with its way to images in [0, 1]."""
 
 import copy
+import math
 from typing import Self
 
 import torch
@@ -143,8 +144,9 @@ def checked_images(images: Tensor, *, name: str = "images", bounded: bool = True
     if images.dim() != 4 or not images.numel():
         hint = ": add the batch with image[None]" if images.dim() == 3 else ""
         raise ValueError(f"{name} must be (batch, channels, height, width), not {tuple(images.shape)}{hint}")
-    if not torch.isfinite(images).all():
+    low, high = (bound.item() for bound in images.aminmax())
+    if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError(f"{name} hold NaN or infinite values")
-    if bounded and (images.min() < 0 or images.max() > 1):
-        raise ValueError(f"{name} must lie in [0, 1], not in [{images.min():.4g}, {images.max():.4g}]")
+    if bounded and (low < 0 or high > 1):
+        raise ValueError(f"{name} must lie in [0, 1], not in [{low:.4g}, {high:.4g}]")
     return images

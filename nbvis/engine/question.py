@@ -19,9 +19,12 @@ from .targets import Target
 from .twin import eager
 from .unruled import unruled
 
-_MOST_AT_ONCE = {"cpu": (3, 2), "mps": (16, 32), "cuda": (32, 64)}
-"""Images in one chunk at most, with and without gradients: on the CPU more are hardly faster, and from 8 on slower,
-since they leave the cache (measured)."""
+_MOST_AT_ONCE = {"cpu": (3, 32), "mps": (16, 32), "cuda": (32, 64)}
+"""Images in one chunk at most, with and without gradients; more gradients at once are hardly faster on the CPU."""
+
+_CACHED = 40 * 2**20
+"""Bytes of a chunk's activations beyond which a forward pass on the CPU is hardly faster for each image, and soon
+slower, since they leave the cache (measured)."""
 
 Points = Callable[[Tensor, Tensor], Tensor]
 """(rows, samples) → for each k, what the network is shown of image rows[k] in sample number samples[k]."""
@@ -39,9 +42,10 @@ class Question:
         target: what is explained.
         layer: where the map lives; None for the images themselves.
         progress: called with (done, total) as a slow method moves on.
+        method: the method's name, for sentences.
+        gradients: whether gradients will be asked for, or scores only.
 
     Attributes:
-        method: the method's name, for sentences.
         notes: sentences for the reader, found on the way.
         rows: 0, 1, …, batch - 1.
     """
@@ -54,9 +58,10 @@ class Question:
         layer: str | None = None,
         progress: Callable[[int, int], object] | None = None,
         method: str = "",
+        gradients: bool = True,
     ):
         self.network, self.images, self.target, self.layer = network, images, target, layer
-        self.method = method
+        self.method, self.gradients = method, gradients
         self.notes: list[str] = []
         self.rows = torch.arange(len(images), device=network.device)
         self.score: Tensor | None = None
@@ -98,7 +103,7 @@ class Question:
                 return self._mean_at_images(points, factors, chunk)
             total = _Sums(len(self.images))
             with self.network.borrowed() as module:
-                for rows, samples in self._chunks(len(weights), chunk, gradients=True):
+                for rows, samples in self._chunks(len(weights), chunk):
                     shown = points(rows, samples)
                     given = (self.images[rows], shown) if inside else (shown, None)
                     values, scores = self._forward(module, given[0], rows, values=given[1])
@@ -110,7 +115,7 @@ class Question:
         prepared = self._prepare()
         at_images, at_stem = _Sums(len(self.images)), _Sums(len(self.images))
         with Stem(prepared, self.images).watched() as stem:
-            for rows, samples in self._chunks(len(factors), chunk, gradients=True):
+            for rows, samples in self._chunks(len(factors), chunk):
                 values = points(rows, samples).detach().requires_grad_()
                 scores = self._prepared_scores(values, rows)
                 edge = stem.way_in(scores)
@@ -127,24 +132,26 @@ class Question:
     ) -> Iterator[tuple[int, int, Tensor]]:
         """What is read off for each sample of each image, the score by default, as (row, sample, value)."""
         with torch.inference_mode(False), torch.no_grad():
-            for rows, numbers in self._chunks(samples, chunk, gradients=False):
+            for rows, numbers in self._chunks(samples, chunk):
                 values = self._prepared_scores(points(rows, numbers), rows, read)
                 yield from zip(rows.tolist(), numbers.tolist(), values, strict=True)
 
-    def _chunks(self, samples: int, chunk: int | None, gradients: bool) -> Iterator[tuple[Tensor, Tensor]]:
+    def _chunks(self, samples: int, chunk: int | None) -> Iterator[tuple[Tensor, Tensor]]:
         """All pairs (row, sample) in chunks, the progress being told after each.
 
         Args:
             samples: of each image.
             chunk: pairs at once; None for as many as speed asks for and a quarter of the free memory allows.
-            gradients: whether each chunk goes backward too.
         """
         if chunk is None:
             prepared, device = self._prepare(), self.images.device
             # A backward pass holds as much again as the forward pass leaves, a forward pass a few tensors at a time.
-            needed = 2 * prepared.whole if gradients else 4 * prepared.widest
-            most = _MOST_AT_ONCE.get(device.type, _MOST_AT_ONCE["cpu"])[0 if gradients else 1]
-            size = max(1, min(most, _free_memory(device) // (4 * max(1, needed))))
+            needed = 2 * prepared.whole if self.gradients else 6 * prepared.widest
+            free = _free_memory(device) // 4
+            if device.type == "cpu" and not self.gradients:
+                free = min(free, _CACHED)
+            most = _MOST_AT_ONCE.get(device.type, _MOST_AT_ONCE["cpu"])[0 if self.gradients else 1]
+            size = max(1, min(most, free // max(1, needed)))
         else:
             size = whole(chunk, "chunk", 1)
         count = len(self.images) * samples
@@ -193,7 +200,10 @@ class Question:
 
     def _prepare(self) -> Prepared:
         if self._prepared is None:
-            self._prepared = Prepared(self.network, self.target.names, self.images)
+            # In single precision a folded batch norm rounds differently, which a score hardly feels; but a unit that
+            # is nearly zero may fall on the other side of its ReLU, and the gradient jumps.
+            copied = "none" if self.gradients else "small"
+            self._prepared = Prepared(self.network, self.target.names, self.images, copied)
         return self._prepared
 
     def _repeatable(self, run: Callable[[], Any]) -> Any:

@@ -1,6 +1,7 @@
 """The prepared copy: faster than the network, equal to it, and never older than it."""
 
 import copy
+import weakref
 
 import pytest
 import torch
@@ -136,6 +137,33 @@ def test_a_network_prepared_on_one_picture_holds_for_others(pictures):
     network = Network(net, device="cpu")
     prepared, images = Prepared(network, [""], pictures(1, 3, 9, 8)), 100 * pictures(1, 3, 9, 8, seed=1)
     assert torch.allclose(prepared(images)[""], net(images), rtol=1e-12)
+
+
+@pytest.mark.parametrize("copied, norms_gone, most", [("all", 20, 2.0), ("small", 1, 0.01), ("none", 0, 0.0)])
+def test_only_the_weights_that_may_be_are_copied(resnet, pictures, copied, norms_gone, most):
+    network, images = Network(resnet, device="cpu"), pictures(2, 3, 64, 48).float()
+    prepared = Prepared(network, [""], images, copied)
+    original = {weight.data_ptr() for weight in resnet.parameters()}
+    own = sum(w.numel() for w in prepared._module.parameters() if w.data_ptr() not in original)
+    assert own <= most * sum(weight.numel() for weight in resnet.parameters())
+    assert norms(resnet) - norms(prepared._module) == norms_gone
+    with torch.no_grad():
+        found, plain = prepared(images)[""], resnet(images)
+    assert torch.equal(found, plain) if copied == "none" else (found - plain).abs().max() < 1e-5 * plain.abs().max()
+
+
+def test_the_trial_lets_go_of_what_the_network_lets_go_of(pictures):
+    alive: list[weakref.ref] = []
+
+    def count(module, args, output):
+        assert sum(ref() is not None for ref in alive) <= 1
+        alive.append(weakref.ref(output))
+
+    net = nn.Sequential(*[nn.Conv2d(3, 3, 1) for _ in range(5)]).eval()
+    for part in net:
+        part.register_forward_hook(count)
+    Prepared(Network(net, device="cpu"), [""], pictures(1, 3, 8, 8).float())
+    assert len(alive) >= 5
 
 
 @pytest.mark.parametrize("names", [["a"], ["a", "norm"], ["norm"], ["b", "a:0", ""], ["relu", "a"]], ids=str)
