@@ -54,6 +54,7 @@ def faithfulness(
     blank: str | float | Tensor = "blur",
     absolute: bool | None = None,
     seed: int = 0,
+    references: Faithfulness | None = None,
     chunk: int | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Faithfulness:
@@ -75,11 +76,13 @@ def faithfulness(
         absolute: whether to rank by the map's size rather than its value; None to follow the method: size for
             gradient, smoothgrad, guided_backprop, deconvnet and guided_grad_cam, value for the others.
         seed: of the random map.
+        references: what was measured for another map of the same images, target and options, which then need not be
+            measured again.
         chunk: images that the network sees at once; None to choose.
         progress: called with (done, total) after each chunk; what it raises ends the call.
 
     Raises:
-        ValueError: if the map does not have the images' size or holds NaN, or an option does not fit.
+        ValueError: if the map does not have the images' size or holds NaN, or an option or the references do not fit.
 
     Source: Petsiuk, Das and Saenko 2018, "RISE", arXiv 1806.07421, section 4.
 
@@ -95,7 +98,14 @@ def faithfulness(
     plane, own_target = _plane(attribution, images, absolute)
     asked = Target(network, own_target if target is None else target, len(images))
     question = Question(network, images, asked, progress=progress, gradients=False)
-    maps = {"attribution": plane, **_references(images, cell, seed)}
+    maps = {"attribution": plane}
+    if references is None:
+        maps |= _references(images, cell, seed)
+    elif references.insertion["random"].shape != (len(images), points + 1):
+        raise ValueError(
+            f"references of {tuple(references.insertion['random'].shape)} scores do not fit "
+            f"{len(images)} images and {points + 1} points"
+        )
     ranks = torch.stack([_ranks(each, cell, (images.shape[2], images.shape[3])) for each in maps.values()])
     number = int(ranks.max()) + 1
     counts = torch.linspace(0, number, points + 1).round()
@@ -115,6 +125,9 @@ def faithfulness(
     deletion = {name: curves[:, k, :, 0] for k, name in enumerate(maps)}
     insertion = {name: curves[:, k, :, 1] for k, name in enumerate(maps)}
     fractions = (counts / number).to(images)
+    if references is not None:
+        insertion = {**references.insertion, **insertion}
+        deletion = {**references.deletion, **deletion}
     areas = [{name: torch.trapezoid(c, fractions) for name, c in each.items()} for each in (insertion, deletion)]
     return Faithfulness(fractions, insertion, deletion, areas[0], areas[1], _notes(plane, *areas))
 

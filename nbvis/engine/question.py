@@ -97,34 +97,33 @@ class Question:
             chunk: pairs at once; None to choose by the free memory.
             inside: whether the points are values at the layer, not images.
         """
-        factors = torch.tensor(weights, device=self.images.device, dtype=self.images.dtype)
         with torch.inference_mode(False), torch.enable_grad():
             if self.layer is None:
-                return self._mean_at_images(points, factors, chunk)
+                return self._mean_at_images(points, weights, chunk)
             total = _Sums(len(self.images))
             with self.network.borrowed() as module:
                 for rows, samples in self._chunks(len(weights), chunk):
                     shown = points(rows, samples)
                     given = (self.images[rows], shown) if inside else (shown, None)
                     values, scores = self._forward(module, given[0], rows, values=given[1])
-                    total.add(rows, self._gradient(scores, values), factors[samples])
+                    total.add(rows, self._gradient(scores, values), [weights[k] for k in samples.tolist()])
             return total.stacked()
 
-    def _mean_at_images(self, points: Points, factors: Tensor, chunk: int | None) -> Tensor:
+    def _mean_at_images(self, points: Points, weights: Sequence[float], chunk: int | None) -> Tensor:
         """The sum by the prepared copy, at the end of its stem where it has one, and brought to the images once."""
         prepared = self._prepare()
         at_images, at_stem = _Sums(len(self.images)), _Sums(len(self.images))
         with Stem(prepared, self.images).watched() as stem:
-            for rows, samples in self._chunks(len(factors), chunk):
+            for rows, samples in self._chunks(len(weights), chunk):
                 values = points(rows, samples).detach().requires_grad_()
                 scores = self._prepared_scores(values, rows)
-                edge = stem.way_in(scores)
+                edge, factors = stem.way_in(scores), [weights[k] for k in samples.tolist()]
                 if edge is None:
-                    at_images.add(rows, self._gradient(scores, values), factors[samples])
+                    at_images.add(rows, self._gradient(scores, values), factors)
                 else:
-                    at_stem.add(rows, torch.autograd.grad(scores.sum(), edge)[0], factors[samples])
+                    at_stem.add(rows, torch.autograd.grad(scores.sum(), edge)[0], factors)
         if at_stem.rows:
-            at_images.add(self.rows, stem.at_images(at_stem.stacked(), self.images), factors.new_ones(len(self.rows)))
+            at_images.add(self.rows, stem.at_images(at_stem.stacked(), self.images), [1.0] * len(self.rows))
         return at_images.stacked()
 
     def readings(
@@ -270,13 +269,12 @@ class _Sums:
         self._count = count
         self.rows: list[Tensor] = []
 
-    def add(self, rows: Tensor, found: Tensor, weights: Tensor) -> None:
+    def add(self, rows: Tensor, found: Tensor, weights: Sequence[float]) -> None:
         """Adds each of `found`, times its weight, to the sum of its row."""
-        found = found * weights.view(-1, *[1] * (found.dim() - 1))
         if not self.rows:
             self.rows += [torch.zeros_like(found[0]) for _ in range(self._count)]
-        for row in rows.unique().tolist():
-            self.rows[row] += found[rows == row].sum(0)
+        for row, each, weight in zip(rows.tolist(), found, weights, strict=True):
+            self.rows[row].add_(each, alpha=weight)
 
     def stacked(self) -> Tensor:
         """The sums as one batch."""

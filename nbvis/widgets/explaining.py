@@ -1,8 +1,9 @@
 """What a SaliencyView asks the engine, as tasks that hold nothing but what they need."""
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -97,9 +98,9 @@ def map_task(network: Network, image: Tensor, asked: Asked) -> Task:
     return Task(asked, asked.label, functools.partial(_map, network, image, asked))
 
 
-def faithfulness_task(network: Network, image: Tensor, asked: Asked) -> Task:
-    """Finds out how the score follows a map that is known by then."""
-    run = functools.partial(_faithfulness, network, image, asked)
+def faithfulness_task(network: Network, image: Tensor, asked: Asked, beside: Sequence[Asked]) -> Task:
+    """Finds out how the score follows a map that is known by then, as those `beside` it may be."""
+    run = functools.partial(_faithfulness, network, image, asked, tuple(beside))
     return Task(("faithfulness", asked), f"Faithfulness of {asked.label}", run)
 
 
@@ -118,8 +119,16 @@ def _map(network: Network, image: Tensor, asked: Asked, tell: Tell, known: Known
     return attribute(network, image, asked.target, progress=tell, **asked.arguments())
 
 
-def _faithfulness(network: Network, image: Tensor, asked: Asked, tell: Tell, known: Known) -> Any:
-    return faithfulness(network, image, known(asked), progress=tell)
+def _faithfulness(
+    network: Network, image: Tensor, asked: Asked, beside: tuple[Asked, ...], tell: Tell, known: Known
+) -> Any:
+    found = known(asked)
+    earlier = None
+    for each in beside:
+        with contextlib.suppress(LookupError, ValueError):  # not measured yet, or refused
+            earlier = known(("faithfulness", each))
+            break
+    return faithfulness(network, image, found, references=earlier, progress=tell)
 
 
 def _sanity(network: Network, image: Tensor, asked: Asked, tell: Tell, known: Known) -> Any:

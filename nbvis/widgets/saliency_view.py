@@ -240,7 +240,7 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
         for kind in ("faithfulness", "sanity"):
             wanted[kind] = [task for task in self._session.wanted(kind) if task.key[1] in shown]
         if measure:
-            wanted["faithfulness"] = [explaining.faithfulness_task(network, image, asked) for asked in shown]
+            wanted["faithfulness"] = [explaining.faithfulness_task(network, image, asked, shown) for asked in shown]
         if check:
             wanted["sanity"] = [explaining.sanity_task(network, image, shown[0])]
         self._session.ask(**wanted)

@@ -38,7 +38,7 @@ from torch import Tensor, nn
 from nbvis import demo
 from nbvis.engine import Network, attribute
 
-ROUNDS = {"integrated_gradients": 3, "smoothgrad": 3, "occlusion": 3}
+ROUNDS = {"integrated_gradients": 5, "smoothgrad": 5, "occlusion": 5}
 """Of timing; all other methods take 25, since one call is short."""
 STEPS = 50
 WINDOW = 32
@@ -229,7 +229,7 @@ def _times(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, floa
 def _peaks(task: Task, name: str) -> dict[str, float]:
     small = _contenders(replace(task, image=task.image[..., :64, :64]))[name]
     return {
-        who: statistics.median(_peak(small[who], run) for _ in range(1 if name in ROUNDS else 3))
+        who: min(_peak(small[who], run) for _ in range(1 if name in ROUNDS else 5))  # what varies only adds to it
         for who, run in _contenders(task)[name].items()
     }
 

@@ -144,6 +144,24 @@ def test_the_result_does_not_depend_on_the_chunk_and_progress_is_told(convnet, p
     assert heard[-1] == (3 * 4 * 4 * 2, 3 * 4 * 4 * 2)
 
 
+def test_references_measured_once_serve_other_maps(convnet, pictures):
+    net, images, heard = convnet(), pictures(2, 3, 12, 12), []
+    first = faithfulness(net, images, images, target=1, cell=4, points=3)
+    alone = faithfulness(net, images, -images, target=1, cell=4, points=3)
+    shared = faithfulness(
+        net, images, -images, target=1, cell=4, points=3, references=first, progress=lambda *done: heard.append(done)
+    )
+    assert heard[-1] == (2 * 4 * 2, 2 * 4 * 2)
+    assert list(shared.insertion) == list(alone.insertion) == list(shared.deletion_area)
+    for name, curve in alone.insertion.items():
+        torch.testing.assert_close(shared.insertion[name], curve)
+        torch.testing.assert_close(shared.deletion[name], alone.deletion[name])
+        torch.testing.assert_close(shared.insertion_area[name], alone.insertion_area[name])
+    assert shared.notes == alone.notes != []
+    with pytest.raises(ValueError, match=r"references of \(2, 4\) scores do not fit 2 images and 6 points"):
+        faithfulness(net, images, images, target=1, cell=4, points=5, references=first)
+
+
 def test_what_does_not_fit(convnet, pictures):
     net, images = convnet(), pictures(2, 3, 12, 12)
     with pytest.raises(ValueError, match=r"a map of shape \(2, 6, 12, 11\) does not fit images of shape"):

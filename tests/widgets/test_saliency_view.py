@@ -520,6 +520,20 @@ def test_faithfulness_is_measured_when_asked(make, screen, network, image):
     assert view.wait(LONG) and len(view.bars) == 5
 
 
+def test_the_reference_maps_are_measured_once(make, monkeypatch):
+    given = []
+
+    def measured(*args, references, **options):
+        given.append(references)
+        return faithfulness(*args, references=references, **options)
+
+    monkeypatch.setattr("nbvis.widgets.explaining.faithfulness", measured)
+    view = make(place="2", compare=["grad_cam", "guided_grad_cam"])
+    view.measure()
+    assert view.wait(LONG) and list(view.faithfulness) == ["grad_cam", "guided_grad_cam"]
+    assert given == [None, None, view.faithfulness["grad_cam"]]  # a map at a layer is refused, and has none to give
+
+
 def test_a_map_at_a_layer_cannot_be_measured_and_that_is_said(make):
     view = make(place="2")
     view.measure()
