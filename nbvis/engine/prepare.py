@@ -146,7 +146,9 @@ class _Uses(TorchFunctionMode):
 
     def watch(self, tensor: Tensor) -> list[object]:
         """A list that grows by one with each function that uses the tensor."""
-        return self._watched.setdefault(tensor, [])
+        uses: list[object] = []
+        self._watched[tensor] = uses
+        return uses
 
     def of(self, tensor: Tensor) -> list[object] | None:
         """The list of a tensor that is watched."""
