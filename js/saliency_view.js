@@ -260,9 +260,10 @@ function render(context) {
   return panel(context, words, (panel) => {
     const { signal } = panel, chips = methodChips(panel), panes = saliencyPanes(panel), work = progress(panel);
     const check = sanityCheck(panel), doctor = el("p", { class: "preprocessing" });
-    follow(model, signal, ["preprocessing", "preprocessing_warns"], () => {
+    follow(model, signal, ["preprocessing", "preprocessing_fit"], () => {
       doctor.textContent = model.get("preprocessing");
-      doctor.className = `preprocessing ${model.get("preprocessing_warns") ? "note" : "fits"}`;
+      doctor.className = `preprocessing ${model.get("preprocessing_fit")}`;
+      doctor.classList.toggle("note", model.get("preprocessing_fit") === "poor");
       doctor.hidden = !model.get("preprocessing");
     });
     const paint = painter(panel, (/** @type {SaliencyFrame} */ frame, pictures) => {

@@ -83,14 +83,16 @@ def sliders(method: str) -> list[str]:
     return [name for name in inspect.signature(METHODS[method]).parameters if name in SLIDERS]
 
 
-def preprocessing_line(check: Any) -> tuple[str, bool]:
-    """What the network really sees, and whether something else would fit it much better."""
+def preprocessing_line(check: Any) -> tuple[str, str]:
+    """What the network really sees, and how it fits: "good", "poor" or "unknown"."""
     if not isinstance(check, PreprocessingCheck):
-        return (check.reason if isinstance(check, Refusal) else ""), False
+        return (check.reason if isinstance(check, Refusal) else ""), "unknown"
     line = f"The network sees values from {figure(check.low)} to {figure(check.high)}"
     if check.probability is not None:
         line += f" and finds {check.label} ({check.probability:.2f})"
-    return " ".join([f"{line}.", *([check.warning] if check.warning else check.notes)]), bool(check.warning)
+    compared = check.misfit is not None and check.candidates
+    fit = "poor" if check.warning else "good" if compared else "unknown"
+    return " ".join([f"{line}.", *([check.warning] if check.warning else check.notes)]), fit
 
 
 def map_task(network: Network, image: Tensor, asked: Asked) -> Task:

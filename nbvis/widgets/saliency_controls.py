@@ -56,7 +56,9 @@ class SaliencyControls(Widget):
     covered = t.List(help="[row, column] of the top left corner of each covered square of side `window`.")
     covered.tag(sync=True)
     preprocessing = t.Unicode(help="What the network really sees, and whether something else fits it.").tag(sync=True)
-    preprocessing_warns = t.Bool(False, help="Whether another preprocessing fits much better.").tag(sync=True)
+    preprocessing_fit = t.Unicode(
+        "unknown", help="good; poor if another preprocessing fits much better; unknown where nothing tells."
+    ).tag(sync=True)
     bars = t.List(help="Once measured: {name, label, insertion, deletion, reference} of each map.").tag(sync=True)
     sanity = t.Dict(help="Once checked: {method, label, passed, verdict, stages} of the first map.").tag(sync=True)
 

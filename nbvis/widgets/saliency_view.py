@@ -313,7 +313,7 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
             check, read = self.randomization, self._session.get(("preprocessing", self._subject.about[:2]))
             self.bars = scene.bars(self._measured())
             self.sanity = scene.sanity(self._asked()[0], check) if check else {}
-            self.preprocessing, self.preprocessing_warns = explaining.preprocessing_line(read)
+            self.preprocessing, self.preprocessing_fit = explaining.preprocessing_line(read)
 
     def _on_header(self, header: dict[str, Any]) -> None:
         """Passes on what the session tells, with pictures if it asks for them, on its thread or a caller's."""

@@ -1,13 +1,13 @@
 """Each attribution method beside captum, grad-cam and torchcam: CPU time and peak memory; `make bench` runs it.
 
 One 224 px photograph, the class predicted, ResNet-18 with random weights and the embedded network, one thread. Time is
-the process's CPU time, since wall time would count what else the machine does: the median over rounds in which all take
-turns, set-up included, because each call of nbvis sets up anew. Memory is how far the resident set of a fresh child
-process rises above where it began, with an allocator that gives back at once what is freed; it has run on a small
-picture before, since what is loaded then is no method's. All take 50 steps, 50 samples or 49 windows. The others run
-with their defaults and, where captum has a batch size, with one of 4 as well. Names of methods as arguments run only
-those. "off by" is the largest difference from nbvis' map as a share of the largest value, in single precision, where
-both compute the same numbers.
+the process's CPU time, since wall time would count what else the machine does; all take turns in a new order each
+round, and a ratio is the median of the rounds' ratios, set-up included, because each call of nbvis sets up anew. Memory
+is how far the resident set of a fresh child process rises above where it began, with an allocator that gives back at
+once what is freed; it has run on a small picture before, since what is loaded then is no method's. All take 50 steps,
+50 samples or 49 windows. The others run with their defaults and, where captum has a batch size, with one of 4 as well.
+Names of methods as arguments run only those. "off by" is the largest difference from nbvis' map as a share of the
+largest value, in single precision, where both compute the same numbers.
 
 The embedded network's ReLU6 is unknown to captum's and grad-cam's guided methods, which there give the plain gradient;
 "taught" is captum's with the one line that makes it know ReLU6.
@@ -16,6 +16,7 @@ The embedded network's ReLU6 is unknown to captum's and grad-cam's guided method
 import ctypes
 import gc
 import os
+import random
 import statistics
 import sys
 import time
@@ -85,15 +86,19 @@ def main() -> None:
         for name in chosen:
             runs = _contenders(task)[name]
             times, memory = _times(runs, ROUNDS.get(name, 25)), peaks[task.title][name]
-            print(f"{name:22}{1e3 * times['nbvis']:8.0f}  {memory['nbvis']:6.0f}", end="  ")
+            print(f"{name:22}{1e3 * statistics.median(times['nbvis']):8.0f}  {memory['nbvis']:6.0f}", end="  ")
             ours = runs["nbvis"]()
             others = {who: run for who, run in runs.items() if who != "nbvis"}
             told = (
-                f"{who} {times[who] / times['nbvis']:.2f} ×, {_share(memory, who)}{_off(name, ours, run)}"
+                f"{who} {_faster(times, who):.2f} ×, {_share(memory, who)}{_off(name, ours, run)}"
                 for who, run in others.items()
             )
             print("; ".join(told), flush=True)
     print(f"\n{time.perf_counter() - started:.0f} s")
+
+
+def _faster(times: dict[str, list[float]], who: str) -> float:
+    return statistics.median(theirs / ours for theirs, ours in zip(times[who], times["nbvis"], strict=True))
 
 
 def _share(memory: dict[str, float], who: str) -> str:
@@ -215,15 +220,16 @@ def _torchcam(whole: nn.Module, part: nn.Module, task: Task) -> object:
         return cam(task.target, whole(task.image.clone().requires_grad_()))
 
 
-def _times(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+def _times(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {who: [] for who in runs}
+    order = random.Random(0)
     for _ in range(rounds):
-        for who, run in runs.items():
+        for who in order.sample(list(runs), len(runs)):
             gc.collect()
             began = time.process_time()
-            run()
+            runs[who]()
             times[who].append(time.process_time() - began)
-    return {who: statistics.median(each) for who, each in times.items()}
+    return times
 
 
 def _peaks(task: Task, name: str) -> dict[str, float]:

@@ -565,6 +565,9 @@ def test_what_does_not_apply_is_said_and_never_painted(open_notebook: Open, shot
     instead = panel.root.locator("figure[data-key=guided_backprop] .instead")
     expect(instead).to_contain_text("SiLU")
     expect(panel.root.locator("figure[data-key=guided_backprop] canvas")).to_be_hidden()
+    doctor = panel.root.locator(".preprocessing")
+    expect(doctor).to_contain_text("nothing tells")  # so it may not be ticked off
+    expect(doctor).to_have_class("preprocessing unknown")
     shot("saliency-refused", notebook.page)
     panel.method("Gradient").click()
     panel.shows("Input", "Gradient")

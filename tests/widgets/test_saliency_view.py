@@ -562,10 +562,12 @@ def test_the_sanity_check_has_a_verdict_and_a_film(make, screen, network, image)
 def test_the_preprocessing_is_told_and_warned_about(make, demo_network, coffee):
     view = make(demo_network, coffee)
     assert view.wait(LONG) and view.preprocessing.startswith("The network sees values from −0.99")
-    assert "espresso" in view.preprocessing and not view.preprocessing_warns
+    assert "espresso" in view.preprocessing and view.preprocessing_fit == "good"
     bare = Network(demo_network.module, labels=demo_network.labels, device="cpu")
     view = make(bare, coffee)
-    assert view.wait(LONG) and view.preprocessing_warns and "Another preprocessing" in view.preprocessing
+    assert view.wait(LONG) and view.preprocessing_fit == "poor" and "Another preprocessing" in view.preprocessing
+    view = make()
+    assert view.wait(LONG) and view.preprocessing_fit == "unknown" and "nothing tells" in view.preprocessing
 
 
 def test_it_computes_in_the_background_and_can_be_stopped(slow):
