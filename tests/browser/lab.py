@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import pytest
 import zmq
 from jupyter_client.session import Session
 from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Playwright, Request, expect
@@ -360,6 +361,27 @@ class Panel:
     def rests(self) -> None:
         """Waits until the picture that stays is on screen."""
         expect(self.canvas).to_have_attribute("data-format", "png")
+
+    def crisp_in_both_themes(self, notebook: Notebook, shot: Callable[[str, Locator], None], prefix: str) -> None:
+        """Checks, on a screen of two pixels a point, that its picture has each of them and that it follows the theme.
+
+        Args:
+            notebook: that it is in, with the light theme.
+            shot: takes the pictures "light" and "dark".
+            prefix: of their names.
+        """
+        sizes = self.canvas.evaluate("(c) => [c.width / c.clientWidth, c.height / c.clientHeight]")
+        assert sizes == pytest.approx([2, 2], abs=0.01)
+        shot(f"{prefix}light", self.root)
+        background = "(root) => getComputedStyle(root).backgroundColor"
+        light = self.root.evaluate(background)
+        notebook.command("apputils:change-theme", theme="JupyterLab Dark")
+        expect(self.root).to_have_class(re.compile(r"\bdark\b"))
+        assert self.root.evaluate(background) != light
+        expect(self.page.locator("#jupyterlab-splash")).to_have_count(0)
+        shot(f"{prefix}dark", self.root)
+        notebook.command("apputils:change-theme", theme="JupyterLab Light")
+        expect(self.root).not_to_have_class(re.compile(r"\bdark\b"))
 
     def frames(self, count: int) -> None:
         """Waits for so many more frames."""

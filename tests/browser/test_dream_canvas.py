@@ -247,18 +247,7 @@ def test_crisp_and_of_both_themes(open_notebook: Open, browser: Browser, shot: S
     panel.play.click()
     panel.state("finished")
     panel.rests()
-    sizes = panel.canvas.evaluate("(c) => [c.width / c.clientWidth, c.height / c.clientHeight]")
-    assert sizes == pytest.approx([2, 2], abs=0.01)
-    shot("light", panel.root)
-    background = "(root) => getComputedStyle(root).backgroundColor"
-    light = panel.root.evaluate(background)
-    notebook.command("apputils:change-theme", theme="JupyterLab Dark")
-    expect(panel.root).to_have_class(re.compile(r"\bdark\b"))
-    assert panel.root.evaluate(background) != light
-    expect(page.locator("#jupyterlab-splash")).to_have_count(0)
-    shot("dark", panel.root)
-    notebook.command("apputils:change-theme", theme="JupyterLab Light")
-    expect(panel.root).not_to_have_class(re.compile(r"\bdark\b"))
+    panel.crisp_in_both_themes(notebook, shot, "")
 
 
 def test_a_narrow_cell_stacks_and_scrolls_nowhere(open_notebook: Open, shot: Shot) -> None:

@@ -461,18 +461,7 @@ def test_crisp_and_of_both_themes(open_notebook: Open, browser: Browser, shot: S
     notebook.run(0)
     panel = only_panel(notebook)
     panel.plays_to_the_end()
-    sizes = panel.canvas.evaluate("(c) => [c.width / c.clientWidth, c.height / c.clientHeight]")
-    assert sizes == pytest.approx([2, 2], abs=0.01)
-    shot("inverter-light", panel.root)
-    background = "(root) => getComputedStyle(root).backgroundColor"
-    light = panel.root.evaluate(background)
-    notebook.command("apputils:change-theme", theme="JupyterLab Dark")
-    expect(panel.root).to_have_class(re.compile(r"\bdark\b"))
-    assert panel.root.evaluate(background) != light
-    expect(page.locator("#jupyterlab-splash")).to_have_count(0)
-    shot("inverter-dark", panel.root)
-    notebook.command("apputils:change-theme", theme="JupyterLab Light")
-    expect(panel.root).not_to_have_class(re.compile(r"\bdark\b"))
+    panel.crisp_in_both_themes(notebook, shot, "inverter-")
 
 
 def test_a_narrow_cell_stacks_and_scrolls_nowhere(open_notebook: Open, shot: Shot) -> None:
