@@ -1,5 +1,6 @@
 """Gradient ascent on an image parameter, as a generator of steps."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,10 +11,13 @@ from .climb import Climb, framed
 from .images import ImageParameter, checked_images
 from .network import Network, as_network, near
 from .objectives import Objectives
-from .steps import Settings, Step, Steps, changed, whole
+from .steps import Settings, Step, Steps, changed, checked_lr, whole
 from .transforms import STANDARD, Transform, apply
 
 Optimizer = Callable[..., torch.optim.Optimizer]
+
+_LR = 0.03
+"""The learning rate where nobody chose one."""
 
 OPTIMIZERS: dict[str, Optimizer] = {
     "adam": torch.optim.Adam,
@@ -35,7 +39,7 @@ def ascend(
     image: ImageParameter,
     *,
     steps: int = 256,
-    lr: float = 0.03,
+    lr: float | None = None,
     transforms: Sequence[Transform] = STANDARD,
     optimizer: str | Optimizer = "nadam",
     seed: int = 0,
@@ -52,9 +56,11 @@ def ascend(
         objective: one for all images, or a list with one for each.
         image: where it starts, a `Pixels` or a `Fourier`.
         steps: number of updates.
-        lr: learning rate of the optimizer; 0 leaves the image as it is.
+        lr: learning rate of the optimizer; 0 leaves the image as it is. None for 0.03, or for what the function given
+            as `optimizer` has of its own.
         transforms: applied in turn to what the network sees; () for none.
-        optimizer: "adam", "nadam", "adamw", "sgd", or a function ([tensor], lr=…) → torch optimizer that minimises.
+        optimizer: "adam", "nadam", "adamw", "sgd", or a function ([tensor], lr=…) → torch optimizer that minimises;
+            what a function makes keeps the learning rates it was made with until one is sent.
         seed: of the transforms.
 
     Yields:
@@ -76,13 +82,13 @@ def ascend(
         (2, torch.Size([1, 3, 32, 32]))
     """
     network = as_network(network)
-    make = _optimizer(optimizer)
     if not isinstance(image, ImageParameter):
         raise TypeError(f"ascend starts from an image parameter, such as Pixels(images), not {type(image).__name__}")
     image = image.holding(image.values.detach().to(network.device, network.dtype, copy=True))
     start = checked_images(image.image(), name="the image parameter's images")
-    settings = _AscentSettings(objective, lr, tuple(transforms))
-    return _ascend(Climb(network, objective, start), image, start, settings, whole(steps, "steps"), make, seed)
+    made = _made(optimizer, image.values.requires_grad_(), lr if lr is None else checked_lr(lr))
+    settings = _AscentSettings(objective, _LR if lr is None else lr, tuple(transforms))
+    return _ascend(Climb(network, objective, start), image, start, settings, whole(steps, "steps"), made, seed)
 
 
 # The decorator works step by step: a caller in inference mode would otherwise leave tensors without autograd behind.
@@ -93,11 +99,10 @@ def _ascend(
     start: Tensor,
     settings: _AscentSettings,
     steps: int,
-    make: Optimizer,
+    optimizer: torch.optim.Optimizer,
     seed: int,
 ) -> Steps:
-    values = image.values.requires_grad_()
-    optimizer = make([values], lr=settings.lr)
+    values = image.values
     generator = torch.Generator()
     movable = climb.movable(start.shape[2:])
     for index in range(steps):
@@ -111,8 +116,6 @@ def _ascend(
             score, gradient, notes = climb.gradient(images, view, step_seed)
             # The only minus sign: optimizers minimise, scores are to grow.
             (values.grad,) = torch.autograd.grad(images, values, -gradient)
-        for group in optimizer.param_groups:
-            group["lr"] = settings.lr
         optimizer.step()
         with torch.no_grad():
             image.project()
@@ -127,17 +130,37 @@ def _ascend(
         changes = yield step
         if changes:
             settings = changed(settings, changes)
+            if "lr" in changes:
+                for group in optimizer.param_groups:
+                    group["lr"] = settings.lr
             if "objective" in changes:
                 start = step.make_image()
                 climb.set_objective(settings.objective)
                 movable = climb.movable(start.shape[2:])
 
 
-def _optimizer(optimizer: str | Optimizer) -> Optimizer:
+def _made(optimizer: str | Optimizer, values: Tensor, lr: float | None) -> torch.optim.Optimizer:
+    """The optimizer of these values, by its name or as a function makes it."""
     if isinstance(optimizer, str):
         if optimizer not in OPTIMIZERS:
             raise ValueError(f"no optimizer {optimizer!r}{near(optimizer, list(OPTIMIZERS))}")
-        return OPTIMIZERS[optimizer]
+        optimizer = OPTIMIZERS[optimizer]
     if not callable(optimizer):
         raise TypeError(f"optimizer is a name or a function ([tensor], lr=…) → optimizer, not {optimizer!r}")
-    return optimizer
+    own, taken = _own_lr(optimizer)
+    if lr is not None and not taken:
+        raise ValueError(f"the optimizer's function takes no lr, so there is no use for lr={lr:g}: leave it out")
+    if lr is None and own:
+        return optimizer([values])
+    return optimizer([values], lr=_LR if lr is None else lr)
+
+
+def _own_lr(make: Optimizer) -> tuple[bool, bool]:
+    """Whether a function chooses a learning rate itself, and whether it takes one."""
+    if isinstance(make, type):  # whose default is nobody's choice
+        return False, True
+    given = inspect.signature(make).parameters
+    if "lr" in given:
+        return given["lr"].default is not inspect.Parameter.empty, True
+    taken = any(each.kind is each.VAR_KEYWORD for each in given.values())
+    return not taken, taken

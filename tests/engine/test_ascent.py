@@ -1,5 +1,7 @@
 """Ascent: the loop written out by hand, reproducible, steerable between steps, and clear about what it cannot do."""
 
+import functools
+
 import pytest
 import torch
 from torch import nn
@@ -88,6 +90,39 @@ def test_an_optimizer_of_ones_own(convnet, pictures):
     expected = bare_loop(convnet(), image, lambda out: out[:, 2], 4, 0.1, make)
     run = ascend(convnet(), logit(2), image, steps=4, lr=0.1, transforms=(), optimizer=make)
     assert torch.allclose(last(run).image, expected[-1][1], atol=1e-12)
+
+
+RATES = {  # how an optimizer is made: what `lr` is given to `ascend`, and what it then steps by
+    "bound beforehand": (functools.partial(torch.optim.SGD, lr=0.5), None, 0.5),
+    "bound beforehand, and another asked for": (functools.partial(torch.optim.SGD, lr=0.5), 0.2, 0.2),
+    "by a default": (lambda values, lr=0.5: torch.optim.SGD(values, lr=lr), None, 0.5),
+    "by a closure": (lambda values, lr: torch.optim.SGD(values, lr=0.5), None, 0.5),
+    "without a parameter": (lambda values: torch.optim.SGD(values, lr=0.5), None, 0.5),
+    "by a tenth of what is asked": (lambda values, lr: torch.optim.SGD(values, lr=lr / 10), 0.5, 0.05),
+    "in groups": (lambda values, **_: torch.optim.SGD([{"params": values, "lr": 0.5}], lr=0.1), None, 0.5),
+    "by the class": (torch.optim.SGD, None, 0.03),
+    "by name": ("sgd", None, 0.03),
+    "by name, and one asked for": ("sgd", 0.2, 0.2),
+}
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_an_optimizer_keeps_the_learning_rate_it_was_made_with(convnet, pictures, name):
+    make, lr, expected = RATES[name]
+    image = Pixels(pictures(1, 3, 8, 8, low=0.4, high=0.6))
+    steps = ascend(convnet(), logit(2), image, steps=3, transforms=(), optimizer=make, **{"lr": lr} if lr else {})
+    plain = ascend(convnet(), logit(2), image, steps=3, transforms=(), optimizer="sgd", lr=expected)
+    for _ in range(2):
+        assert torch.equal(next(steps).image, next(plain).image)
+    assert torch.equal(steps.send({"lr": 0.25}).image, plain.send({"lr": 0.25}).image)
+
+
+def test_a_learning_rate_that_a_function_cannot_take_is_refused(convnet, pictures):
+    def make(values):
+        return torch.optim.SGD(values, lr=0.5)
+
+    with pytest.raises(ValueError, match=r"takes no lr, so there is no use for lr=0\.1: leave it out"):
+        ascend(convnet(), logit(2), Pixels(pictures(1, 3, 8, 8)), lr=0.1, optimizer=make)
 
 
 @pytest.mark.parametrize("optimizer", list(OPTIMIZERS))
