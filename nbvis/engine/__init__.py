@@ -7,7 +7,7 @@ from .capture import Layer, activations, capture, layers
 from .climb import check_objective
 from .dream import dream, octave_sizes
 from .faithfulness import Faithfulness, blanked, faithfulness
-from .images import Fourier, ImageParameter, Pixels
+from .images import Fourier, ImageParameter, Pixels, as_images
 from .inversion import DESCENTS, InversionStep, InversionSteps, invert_dropout
 from .network import Network
 from .noisy import dropped_layers
@@ -43,6 +43,7 @@ __all__ = [
     "activations",
     "activity",
     "affine",
+    "as_images",
     "ascend",
     "attribute",
     "augment",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .cams import grad_cam, guided_grad_cam, last_with_space
 from .capture import OUTPUT
 from .gradients import deconvnet, gradient, guided_backprop, input_x_gradient, integrated_gradients, smoothgrad
-from .images import checked_images
+from .images import Images, checked_images
 from .network import Network, as_network, named, near
 from .occlusion import occlusion
 from .question import Question
@@ -63,7 +63,7 @@ class Attribution:
 
 def attribute(
     network: Network | nn.Module,
-    images: Tensor,
+    images: Images,
     target: Any = None,
     *,
     method: str = "gradient",

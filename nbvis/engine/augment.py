@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .dropout import number_of
-from .images import checked_images
+from .images import as_images, checked_images
 from .inversion import InversionStep, Layers, invert_dropout
 from .network import Network, as_network
 from .steps import last, whole
@@ -31,7 +31,7 @@ class Pictures(Protocol):
         ...
 
     def __getitem__(self, index: int, /) -> tuple[Any, Any]:
-        """Image (channels, height, width) in [0, 1] and label, a whole number."""
+        """Image (channels, height, width) in [0, 1], or what else `as_images` takes, and label, a whole number."""
         ...
 
 
@@ -216,11 +216,16 @@ def _runs(missing: Sequence[tuple[int, int]], batch: int, progress: bool) -> Ite
 
 
 def _pictures(dataset: Pictures, indices: Sequence[int]) -> tuple[Tensor, list[int]]:
-    images, labels = zip(*(dataset[index] for index in indices), strict=True)
+    given, labels = zip(*(dataset[index] for index in indices), strict=True)
+    images = [
+        each if isinstance(each, Tensor) else as_images(each, name=f"image {k}")[0]
+        for k, each in zip(indices, given, strict=True)
+    ]
     for index, image in zip(indices, images, strict=True):
-        if not isinstance(image, Tensor) or image.dim() != 3 or image.shape[0] not in (1, 3):
-            what = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
-            raise ValueError(f"image {index} must be a tensor (1 or 3, height, width) in [0, 1], not {what}")
+        if image.dim() != 3 or image.shape[0] not in (1, 3):
+            raise ValueError(
+                f"image {index} must be a tensor (1 or 3, height, width) in [0, 1], not {tuple(image.shape)}"
+            )
         if image.shape != images[0].shape:
             raise ValueError(
                 f"image {index} has shape {tuple(image.shape)} and image {indices[0]} {tuple(images[0].shape)}: "

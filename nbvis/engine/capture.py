@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .chance import unchanged_chance
+from .images import Images, as_images
 from .network import Network, as_network, named, near
 from .receptive import ReceptiveFields
 from .twin import eager
@@ -46,7 +47,7 @@ class _Done(BaseException):
     """Ends a forward pass once everything asked for is there; no `except Exception` on the way may catch it."""
 
 
-def layers(network: Network | nn.Module, images: Tensor) -> list[Layer]:
+def layers(network: Network | nn.Module, images: Images) -> list[Layer]:
     """The layers that one real forward pass goes through, in the order in which they first answer.
 
     Args:
@@ -64,7 +65,7 @@ def layers(network: Network | nn.Module, images: Tensor) -> list[Layer]:
         >>> [(layer.name, layer.shape, layer.receptive_field) for layer in layers(net, torch.rand(1, 3, 9, 9))]
         [('0', (1, 8, 7, 7), (3, 3)), ('1', (1, 8, 7, 7), (3, 3))]
     """
-    network = as_network(network)
+    network, images = as_network(network), as_images(images)
     found: dict[str, Layer] = {}
     fields = ReceptiveFields()
 
@@ -87,7 +88,7 @@ def layers(network: Network | nn.Module, images: Tensor) -> list[Layer]:
     return list(found.values())
 
 
-def activations(network: Network | nn.Module, images: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+def activations(network: Network | nn.Module, images: Images, names: Sequence[str]) -> dict[str, Tensor]:
     """What the named layers answer to the images; the forward pass runs no further than the last one needed.
 
     An activation is what the layer returned at that moment: a later in-place ReLU does not change it.
@@ -110,7 +111,7 @@ def activations(network: Network | nn.Module, images: Tensor, names: Sequence[st
         >>> activations(net, torch.rand(2, 3, 9, 9), ["0"])["0"].shape
         torch.Size([2, 8, 7, 7])
     """
-    network = as_network(network)
+    network, images = as_network(network), as_images(images)
     if isinstance(names, str):
         raise TypeError(f"names is a list of layer names, such as [{names!r}], not one string")
     with torch.no_grad(), unchanged_chance(network.device):
@@ -222,8 +223,18 @@ def does_not_run(network: Network, images: Tensor, error: Exception) -> RuntimeE
     """The error for a network that fails on pictures of this shape."""
     expected = f"; it was trained on {network.input_size} pixels" if network.input_size else ""
     return RuntimeError(
-        f"{network.name} does not run on images of shape {tuple(images.shape)}{expected}. Its own error: {error}"
+        f"{network.name} does not run on images of shape {tuple(images.shape)}{expected}. Its own error: "
+        f"{error if isinstance(error, RuntimeError) else repr(error)}{_in_colours(network, images)}"
     )
+
+
+def _in_colours(network: Network, images: Tensor) -> str:
+    """What makes grey or transparent images fit a network of colours; empty where that is not what is wrong."""
+    first = next((part for part in network.module.modules() if isinstance(part, nn.Conv2d)), None)
+    ways = {1: "as_images(image).expand(-1, 3, -1, -1)", 4: "as_images(image)[:, :3]"}
+    if first is None or first.in_channels != 3 or images.dim() != 4 or images.shape[1] not in ways:
+        return ""
+    return f". It takes three channels, and these have {images.shape[1]}: give {ways[images.shape[1]]}"
 
 
 @contextmanager

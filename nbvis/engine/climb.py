@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .chance import unchanged_chance
-from .images import checked_images
+from .images import Images, checked_images
 from .network import Network, as_network
 from .objectives import Objective, Objectives, Term
 from .prepare import Prepared
@@ -137,7 +137,7 @@ class Climb:
 
 
 @torch.inference_mode(False)
-def check_objective(network: Network | nn.Module, objective: Objectives, images: Tensor) -> None:
+def check_objective(network: Network | nn.Module, objective: Objectives, images: Images) -> None:
     """Raises what `ascend` and `dream` would raise for this objective on these images, and starts nothing."""
     network = as_network(network)
     Climb(network, objective, checked_images(images).detach().to(network.device, network.dtype, copy=True))

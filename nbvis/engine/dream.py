@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .climb import Climb, framed
-from .images import checked_images
+from .images import Images, checked_images
 from .network import Network, as_network
 from .objectives import Objectives
 from .steps import Settings, Step, Steps, changed, whole
@@ -43,7 +43,7 @@ class _DreamSettings(Settings):
 def dream(
     network: Network | nn.Module,
     objective: Objectives,
-    images: Tensor,
+    images: Images,
     *,
     octaves: int = 4,
     octave_scale: float = 1.4,

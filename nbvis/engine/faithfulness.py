@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attribution import Attribution
-from .images import checked_images
+from .images import Images, checked_images
 from .network import Network, as_network
 from .question import Question
 from .steps import whole
@@ -45,7 +45,7 @@ class Faithfulness:
 
 def faithfulness(
     network: Network | nn.Module,
-    images: Tensor,
+    images: Images,
     attribution: Attribution | Tensor,
     *,
     target: Any = None,

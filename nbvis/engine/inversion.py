@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .descent import LBFGS, Bounds, Descent, Elementwise
 from .dropout import checked_masks, row_numbers
-from .images import checked_images
+from .images import Images, checked_images
 from .match import Match, refuse_infinite
 from .network import Network, as_network, near
 from .noisy import Active, Noisy, Pass
@@ -70,7 +70,7 @@ class _InversionSettings:
 def invert_dropout(
     network: Network | nn.Module,
     layer: Layers,
-    images: Tensor,
+    images: Images,
     *,
     samples: int = 1,
     p: float | Sequence[float] | Tensor | None = None,
@@ -273,7 +273,7 @@ def _levels(p: float | Sequence[float] | Tensor | None, rows: int, together: int
     return found
 
 
-def _within(images: Tensor, bounds: Bounds) -> Tensor:
+def _within(images: Images, bounds: Bounds) -> Tensor:
     images = checked_images(images, bounded=bounds == (0, 1))
     if bounds is not None and (images.min() < bounds[0] or images.max() > bounds[1]):
         raise ValueError(f"images must lie in bounds={bounds}, not in [{images.min():.4g}, {images.max():.4g}]")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .chance import unchanged_chance
+from .images import Images, as_images
 from .twin import KeptTwin, eager, tensors_of, twin_of
 
 
@@ -54,13 +55,13 @@ class Network:
         self.observers: list[Callable[[nn.Module], AbstractContextManager[object]]] = []
         self._kept: list[KeptTwin] = []
 
-    def __call__(self, images: Tensor) -> Tensor:
+    def __call__(self, images: Images) -> Tensor:
         """The module's output for images in [0, 1], in eval mode; gradients reach the images, never the weights."""
         with unchanged_chance(self.device), ExitStack() as watching:
             twin = self.twin()
             for observer in self.observers:
                 watching.enter_context(observer(twin))
-            return twin(self.enter(images))
+            return twin(self.enter(as_images(images)))
 
     def __repr__(self) -> str:
         """One line: name, number of classes and input size, as far as they are known."""

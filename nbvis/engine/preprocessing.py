@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .capture import explained
 from .chance import unchanged_chance
-from .images import checked_images
+from .images import Images, checked_images
 from .network import Network, as_network
 from .targets import is_distribution
 
@@ -67,7 +67,7 @@ class PreprocessingCheck(Reading):
     notes: list[str]
 
 
-def preprocessing_check(network: Network | nn.Module, images: Tensor) -> PreprocessingCheck:
+def preprocessing_check(network: Network | nn.Module, images: Images) -> PreprocessingCheck:
     """What range of values a network really sees, and whether another preprocessing fits it much better.
 
     Compared are none, ImageNet's mean and spread, [-1, 1] and [0, 255], each also with reversed channels; where the

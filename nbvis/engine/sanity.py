@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .attribution import CAMS, attribute
 from .cams import last_with_space
 from .chance import unchanged_chance
-from .images import checked_images
+from .images import Images, checked_images
 from .network import Network, as_network, named
 from .steps import whole
 from .twin import eager
@@ -61,7 +61,7 @@ class RandomizationCheck:
 
 def randomization_check(
     network: Network | nn.Module,
-    images: Tensor,
+    images: Images,
     method: str,
     *,
     target: Any = None,

@@ -176,7 +176,10 @@ def test_impossible_options(net, tmp_path, options, message):
     [
         (torch.rand(2, 6, 6, 5), r"image 0 must be a tensor \(1 or 3, height, width\) in \[0, 1\], not \(6, 6, 5\)"),
         ([torch.rand(3, 6, 5), torch.rand(3, 5, 6)], r"image 1 has shape \(3, 5, 6\) and image 0 \(3, 6, 5\)"),
-        ([np.zeros((3, 6, 5)), np.zeros((3, 6, 5))], "image 0 must be a tensor .* not ndarray"),
+        (
+            [np.zeros((3, 6, 5)), np.zeros((3, 6, 5))],
+            r"image 0 must have the channels last, .* \(3, 6, 5\)",
+        ),
         (2 + torch.rand(2, 3, 6, 5), r"images 0 to 1 must lie in \[0, 1\]"),
     ],
 )

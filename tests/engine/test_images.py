@@ -125,8 +125,9 @@ def test_holding_leaves_the_parameter_as_it_is():
         (torch.full((1, 3, 4, 5), 1.5), ValueError, r"must lie in \[0, 1\], not in \[1.5, 1.5\]"),
         (torch.full((1, 3, 4, 5), -0.25), ValueError, r"not in \[-0.25, -0.25\]"),
         (torch.full((1, 3, 4, 5), float("nan")), ValueError, "NaN"),
-        (torch.full((1, 3, 4, 5), 200, dtype=torch.uint8), TypeError, "uint8: divide by 255"),
-        (np.zeros((1, 3, 4, 5)), TypeError, "must be a tensor .*, not ndarray"),
+        (torch.full((1, 3, 4, 5), 200, dtype=torch.uint8), TypeError, "uint8: divide by 255, as images / 255"),
+        (torch.full((1, 3, 4, 5), 200.0), ValueError, r"not in \[200, 200\]: divide by 255, as images / 255"),
+        (None, TypeError, "must be a tensor .*, not NoneType"),
     ],
 )
 def test_what_is_no_picture_is_refused(images, error, message):
