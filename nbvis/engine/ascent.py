@@ -84,7 +84,7 @@ def ascend(
     network = as_network(network)
     if not isinstance(image, ImageParameter):
         raise TypeError(f"ascend starts from an image parameter, such as Pixels(images), not {type(image).__name__}")
-    image = image.holding(image.values.detach().to(network.device, network.dtype, copy=True))
+    image = image.holding(image.values.detach().to(network.device, network.precision, copy=True))
     start = checked_images(image.image(), name="the image parameter's images")
     made = _made(optimizer, image.values.requires_grad_(), lr if lr is None else checked_lr(lr))
     settings = _AscentSettings(objective, _LR if lr is None else lr, tuple(transforms))

@@ -107,7 +107,7 @@ def attribute(
     """
     network = as_network(network)
     answer = _method(method, layer, options)
-    images = checked_images(images, bounded=False).detach().to(network.device, network.dtype)
+    images = checked_images(images, bounded=False).detach().to(network.device, network.precision)
     count = Target.count(target)
     if len(images) == 1 and count is not None and count > 1:
         images = images.expand(count, -1, -1, -1)

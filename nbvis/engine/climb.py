@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .backward import gradients
 from .chance import unchanged_chance
 from .images import Images, checked_images
 from .network import Network, as_network
@@ -30,7 +31,7 @@ class Climb:
 
     def __init__(self, network: Network, objective: Objectives, images: Tensor, trial: Tensor | None = None):
         self.network = network
-        self.device, self.dtype = network.device, network.dtype
+        self.device, self.dtype = network.device, network.precision
         self._images, self._trial = images, images if trial is None else trial
         self._moved = False
         self.set_objective(objective)
@@ -126,11 +127,9 @@ class Climb:
             none = total.new_zeros(1)
             scores = torch.cat([part.score(row) if part else none for part, row in zip(parts, rows, strict=True)])
             total = total + scores.detach()
-            if not scores.requires_grad:
+            (found,) = gradients(scores, [images], self.network.dtype, retain_graph=k + 1 < len(self._passes))
+            if found is None:
                 continue
-            (found,) = torch.autograd.grad(
-                scores.sum(), images, retain_graph=k + 1 < len(self._passes), materialize_grads=True
-            )
             found = shape(found)
             gradient = gradient + (found if mask is None else found * _resized(mask, images.shape[2:]))
         return total, gradient
@@ -140,7 +139,7 @@ class Climb:
 def check_objective(network: Network | nn.Module, objective: Objectives, images: Images) -> None:
     """Raises what `ascend` and `dream` would raise for this objective on these images, and starts nothing."""
     network = as_network(network)
-    Climb(network, objective, checked_images(images).detach().to(network.device, network.dtype, copy=True))
+    Climb(network, objective, checked_images(images).detach().to(network.device, network.precision, copy=True))
 
 
 def _one_for_each(objective: Objectives, batch: int) -> tuple[Objective, ...]:

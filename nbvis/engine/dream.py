@@ -94,7 +94,7 @@ def dream(
         [(1, 3, 28, 42), (1, 3, 40, 60)]
     """
     network = as_network(network)
-    images = checked_images(images).detach().to(network.device, network.dtype, copy=True)
+    images = checked_images(images).detach().to(network.device, network.precision, copy=True)
     sizes = octave_sizes(images.shape[2], images.shape[3], octaves, octave_scale)
     settings = _DreamSettings(objective, lr, steps, jitter, rotation, smoothing)
     bases = _bases(images, sizes)

@@ -93,7 +93,7 @@ def faithfulness(
         (['attribution', 'centre', 'edge', 'random'], torch.Size([21]))
     """
     network = as_network(network)
-    images = checked_images(images, bounded=False).detach().to(network.device, network.dtype)
+    images = checked_images(images, bounded=False).detach().to(network.device, network.precision)
     cell, points = whole(cell, "cell", 1), whole(points, "points", 1)
     plane, own_target = _plane(attribution, images, absolute)
     asked = Target(network, own_target if target is None else target, len(images))

@@ -133,7 +133,7 @@ def invert_dropout(
     bounds = _checked_bounds(bounds)
     if optimizer not in DESCENTS:
         raise ValueError(f"no optimizer {optimizer!r}{near(optimizer, list(DESCENTS))}")
-    images = _within(images, bounds).detach().to(network.device, network.dtype, copy=True)
+    images = _within(images, bounds).detach().to(network.device, network.precision, copy=True)
     samples, masks = whole(samples, "samples", least=1), checked_masks(masks)
     steps = whole(steps, "steps")
     start = images.repeat_interleave(samples, 0)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from .backward import gradients
 from .chance import unchanged_chance
 from .noisy import Noisy, Pass
 from .prepare import Prepared
@@ -63,7 +64,8 @@ class Match:
             difference = found[name] - self.target.activations[name][rows]
             losses.append(weight * difference.square().flatten(1).mean(1))
         loss = torch.stack(losses).sum(0)
-        (gradient,) = torch.autograd.grad(loss.sum(), leaf)
+        (gradient,) = gradients(loss, [leaf], self._prepared.network.dtype)
+        assert gradient is not None
         return loss.detach(), gradient
 
 

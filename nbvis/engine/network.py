@@ -1,7 +1,7 @@
 """A network: a module with the way pictures enter it and the names of what comes out."""
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
@@ -21,7 +21,8 @@ class Network:
     Args:
         module: any `nn.Module`.
         preprocess: function from images in [0, 1], (batch, channels, height, width), to what the module expects;
-            None if it takes them as they are.
+            None if it takes them as they are. For a module in half precision it gets single precision, and what it
+            gives is cast.
         labels: the name of each class, in the order of the module's output.
         input_size: (height, width) in pixels at which the module was trained, if known.
         device: "auto" (cuda, else mps, else cpu) or anything `torch.device` takes.
@@ -78,11 +79,22 @@ class Network:
         tensors = (t for m in self.module.modules() for t in tensors_of(m))
         return next((t.dtype for t in tensors if t.is_floating_point()), torch.get_default_dtype())
 
+    @property
+    def precision(self) -> torch.dtype:
+        """The floating type of pictures, maps and scores: double for a network in double precision, else single."""
+        return torch.float64 if self.dtype == torch.float64 else torch.float32
+
     def enter(self, images: Tensor) -> Tensor:
-        """Images in [0, 1] as the module takes them: its device, its dtype, its own preprocessing."""
+        """Images in [0, 1] as the module takes them: its device, its own preprocessing, its dtype."""
         # A copy, because a module may begin with an operation in place.
-        images = images.to(self.device, self.dtype, copy=True)
-        return images if self.preprocess is None else self.preprocess(images)
+        images = images.to(self.device, self.precision, copy=True)
+        entered = images if self.preprocess is None else self.preprocess(images)
+        # What the preprocessing has made of another type, it has for a reason.
+        return entered.to(self.dtype) if getattr(entered, "dtype", None) == self.precision else entered
+
+    def read(self, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Activations as scores are taken of them: in at least single precision, where a square does not overflow."""
+        return {name: value.to(self.precision) if value.is_floating_point() else value for name, value in found.items()}
 
     @torch.inference_mode(False)
     def twin(self) -> nn.Module:

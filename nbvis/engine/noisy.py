@@ -158,7 +158,7 @@ class Noisy:
             self.dropouts.noise = None if noise is None else noise[k]
             with unchanged_chance(self.network.device, number), self.dropouts, tapped(twin, self.names) as answers:
                 outputs.append(explained(self.network, chunk, lambda c=chunk: twin(self.network.enter(c))))
-            found.append({name: answers[name].detach() for name in self.names})
+            found.append(self.network.read({name: answers[name].detach() for name in self.names}))
         self.dropouts.noise = None
         drawn = [keyed(each.drawn) for each in noise or ()]
         return Pass(
@@ -194,7 +194,7 @@ def dropped_layers(
         ['2', '3', '']
     """
     noisy = Noisy(as_network(network), [OUTPUT], images[:1], active, insert)
-    noisy.clean(images[:1].to(noisy.network.device, noisy.network.dtype))
+    noisy.clean(images[:1].to(noisy.network.device, noisy.network.precision))
     return [name for name, bad in noisy.reached(images).items() if bad and ":" not in name]
 
 

@@ -63,7 +63,7 @@ class Prepared:
 
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
         """The activations by name, with their graph; the forward pass stops after the last one."""
-        return forward(self._module, self._enter(images), self.names, self._calls)
+        return self.network.read(forward(self._module, self._enter(images), self.names, self._calls))
 
     def until(self, name: str, images: Tensor) -> Tensor:
         """The activation of a layer that is called once, and no further."""

@@ -96,7 +96,7 @@ def preprocessing_check(network: Network | nn.Module, images: Images) -> Preproc
         (-1.0, 1.0, ['its own, channels reversed', 'none'])
     """
     network = as_network(network)
-    images = checked_images(images, bounded=False).detach().to(network.device, network.dtype)
+    images = checked_images(images, bounded=False).detach().to(network.device, network.precision)
     judge, notes = _Judge(network), []
     with torch.no_grad(), unchanged_chance(network.device):
         candidates = _candidates(network, images, notes)
@@ -132,7 +132,7 @@ def _candidates(network: Network, images: Tensor, notes: list[str]) -> dict[tupl
     for name, (start, way) in ways.items():
         for turned in (False, True) if images.shape[1] == 3 else (False,):
             given = start.flip(1) if turned else start
-            entered = explained(network, images, lambda way=way, given=given: way(given))
+            entered = explained(network, images, lambda way=way, given=given: way(given)).to(own.dtype)
             if not any(entered.shape == other.shape and torch.allclose(entered, other) for other in found.values()):
                 found[name, turned] = entered
     return found
@@ -189,6 +189,7 @@ class _Judge:
         self._gaps.clear()
         low, high = entered.min().item(), entered.max().item()
         output = explained(self.network, images, lambda: self._twin(entered.clone()))
+        output = output.to(self.network.precision) if isinstance(output, Tensor) else output
         misfit = torch.stack(self._gaps).log().mean().exp().item() if self._gaps else None
         self.shape = tuple(output.shape) if isinstance(output, Tensor) else ()
         if len(self.shape) != 2 or self.shape[1] < 2:
@@ -202,7 +203,7 @@ class _Judge:
     def _compare(self, mean: Tensor, variance: Tensor, part: nn.Module, args: tuple[Tensor, ...]) -> None:
         values = args[0]
         if len(self._gaps) < _NORMS and values.dim() > 2:
-            rows, variance = values.flatten(2).float(), variance + 1e-5
+            rows, mean, variance = values.flatten(2).float(), mean.float(), variance.float() + 1e-5
             share = (rows.var(2, correction=0) / variance).clamp(min=1e-8)
             gap = (share - 1 - share.log() + (rows.mean(2) - mean).square() / variance) / 2
             self._gaps.append(gap.mean(1).clamp(min=1e-8))

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .backward import gradients
 from .capture import LayerError, address, explained, tapped
 from .chance import unchanged_chance
 from .network import Network, named
@@ -38,7 +39,7 @@ class Question:
 
     Args:
         network: the network.
-        images: (batch, channels, height, width), on the network's device and of its dtype.
+        images: (batch, channels, height, width), on the network's device and of its precision.
         target: what is explained.
         layer: where the map lives; None for the images themselves.
         progress: called with (done, total) as a slow method moves on.
@@ -175,7 +176,11 @@ class Question:
         rules = Rectifiers(rule, leaky=True) if rule else nullcontext()
 
         def run() -> tuple[Tensor, dict[str, Tensor]]:
-            place = nullcontext() if self.layer is None else _held(module, self.layer, values, self._call)
+            place = (
+                nullcontext()
+                if self.layer is None
+                else _held(module, self.layer, values, self._call, self.network.precision)
+            )
             with place as held, tapped(module, self.target.names) as activations, rules:
                 module(entered)
             if held is None:
@@ -186,7 +191,7 @@ class Question:
             return held[0][1], activations
 
         place, activations = explained(self.network, images, lambda: self._repeatable(run))  # type: ignore[misc]
-        scores = self.target.scores(activations, rows)
+        scores = self.target.scores(self.network.read(activations), rows)
         if isinstance(rules, Rectifiers):
             self._check_rules(rules, scores)
         return place, scores
@@ -221,7 +226,7 @@ class Question:
             return run()
 
     def _gradient(self, scores: Tensor, values: Tensor) -> Tensor:
-        found = torch.autograd.grad(scores.sum(), values, allow_unused=True)[0] if scores.requires_grad else None
+        (found,) = gradients(scores, [values], self.network.dtype)
         if found is None:
             where = "the images" if self.layer is None else f"layer {self.layer!r}"
             what = self.target.objective or "the class score"
@@ -291,7 +296,9 @@ def _free_memory(device: torch.device) -> int:
 
 
 @contextmanager
-def _held(module: nn.Module, name: str, values: Tensor | None, call: int | None) -> Iterator[list[tuple[int, Tensor]]]:
+def _held(
+    module: nn.Module, name: str, values: Tensor | None, call: int | None, precision: torch.dtype
+) -> Iterator[list[tuple[int, Tensor]]]:
     """Cuts the graph at a layer: yields a list of (call, what it gave), and puts `values` there instead if given.
 
     A bare name means the last call, which only a first run can tell; later runs say it as `call`.
@@ -308,9 +315,9 @@ def _held(module: nn.Module, name: str, values: Tensor | None, call: int | None)
             return None
         if not isinstance(output, Tensor):
             raise LayerError(f"layer {place!r} ({type(part).__name__}) returns {type(output).__name__}, not one tensor")
-        leaf = (output if values is None else values).detach().requires_grad_(torch.is_grad_enabled())
+        leaf = (output if values is None else values).detach().to(precision).requires_grad_(torch.is_grad_enabled())
         held[:] = [(calls - 1, leaf)]
-        return leaf.clone()  # an in-place function that follows may not write into a leaf
+        return leaf.to(output.dtype, copy=True)  # an in-place function that follows may not write into a leaf
 
     handle = named(module)[place].register_forward_hook(hook)
     try:

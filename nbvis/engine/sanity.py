@@ -100,7 +100,7 @@ def randomization_check(
         ['3', '0']
     """
     network = as_network(network)
-    images = checked_images(images, bounded=False).detach().to(network.device, network.dtype)
+    images = checked_images(images, bounded=False).detach().to(network.device, network.precision)
     if layer is None and method in CAMS:
         layer = last_with_space(network, images)
     original = attribute(network, images, target, method=method, layer=layer, **options)

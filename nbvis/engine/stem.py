@@ -34,7 +34,9 @@ class Stem:
     def __init__(self, prepared: Prepared, images: Tensor):
         self._prepared = prepared
         self._edge: GradientEdge | None = None
-        self._affine = not prepared.draws_chance and self._adds_up(images[:1].detach())
+        # In half precision a sum of gradients would lose what each adds to it.
+        whole = prepared.network.dtype == prepared.network.precision
+        self._affine = whole and not prepared.draws_chance and self._adds_up(images[:1].detach())
 
     @contextmanager
     def watched(self) -> Iterator["Stem"]:

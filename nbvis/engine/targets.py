@@ -125,5 +125,5 @@ class Target:
 
 
 def is_distribution(output: Tensor) -> bool:
-    """Whether every row holds probabilities, as after a softmax."""
-    return bool((output >= 0).all()) and bool(((output.sum(-1) - 1).abs() < 1e-3).all())
+    """Whether every row holds probabilities, as after a softmax, whose sum is off by 2e-3 at most in bfloat16."""
+    return bool((output >= 0).all()) and bool(((output.sum(-1) - 1).abs() < 4e-3).all())

@@ -53,7 +53,7 @@ def invert(network: Network, options: dict[str, Any]) -> InversionSteps:
         raise ValueError(f"{network.name} has no dropout: choose a layer and insert some there, with insert=True")
     if isinstance(p, tuple):
         # Rows draw from numbers of their own; here all draw from those of the first, so that p alone differs.
-        start = images.to(network.device, network.dtype)
+        start = images.to(network.device, network.precision)
         noisy, numbers = Noisy(network, [layer], start, None, options["insert"]), row_numbers(start, 1, options["seed"])
         options["masks"] = noisy.noisy(start.repeat(len(p), 1, 1, 1), numbers * len(p), p, {}, len(p)).masks
     return invert_dropout(network, layer, images, **options)

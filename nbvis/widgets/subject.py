@@ -139,7 +139,7 @@ class Subject:
             ValueError: if there is no such class, or the objective does not fit; the message says what would do.
         """
         if isinstance(given, Objective):
-            image = self.image.to(self.network.device, self.network.dtype)
+            image = self.image.to(self.network.device, self.network.precision)
             Question(self.network, image, Target(self.network, given, 1)).scores(image)
             return given
         if Target.count(given) is not None:
