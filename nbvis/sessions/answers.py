@@ -32,6 +32,7 @@ class Answers:
         rested: bound method that is called when what is shown stays for a while, held weakly.
         background: whether the work goes on when the last view leaves; otherwise it pauses until a view appears.
         gate: decides when a frame goes out.
+        listens: function that says whether a view would be heard now.
         clock: function that gives the time in seconds.
 
     Attributes:
@@ -46,11 +47,12 @@ class Answers:
         rested: Callable[[], None],
         background: bool = False,
         gate: Gate | None = None,
+        listens: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.perf_counter,
     ):
         self.state, self.error, self.background = "ready", "", background
         self._listener, self._rested = weakref.WeakMethod(listener), weakref.WeakMethod(rested)
-        self._gate, self._clock = gate or Gate(), clock
+        self._gate, self._clock = gate or Gate(listens=listens), clock
         self._lock = threading.Condition()
         self._thread: threading.Thread | None = None
         self._wanted: dict[str, list[Task]] = {}
@@ -107,6 +109,11 @@ class Answers:
         self.cancel()
         if (thread := self._thread) not in (None, threading.current_thread()):
             thread.join()
+
+    def displayed(self) -> None:
+        """A view will appear."""
+        with self._lock:
+            self._gate.expect()
 
     def joined(self, view: str) -> None:
         """A view appeared: it gets everything at once, and what paused goes on."""

@@ -10,6 +10,8 @@ FASTEST, FIRST, SLOWEST = 1 / 30, 1 / 10, 1.0
 """Seconds between two frames: at least, to begin with, and at most."""
 PATIENCE, SILENCE = 2.0, 15.0
 """Seconds without an answer after which a view is no longer waited for, and after which it counts as gone."""
+UNHEARD = 0.5
+"""Seconds between two frames while no answer would be heard: any browser keeps up with them."""
 
 
 @dataclass
@@ -26,16 +28,19 @@ class Gate:
 
     Args:
         clock: function that gives the time in seconds.
+        listens: function that says whether an answer would be heard now; silence counts only while it would.
 
     Attributes:
         number: of the newest frame, from 1.
         interval: seconds between two frames.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter):
+    def __init__(self, clock: Callable[[], float] = time.perf_counter, listens: Callable[[], bool] = lambda: True):
         self.number, self.interval = 0, FIRST
-        self._clock = clock
+        self._clock, self._listens = clock, listens
+        self._deaf, self._deaf_until = False, float("-inf")
         self._views: dict[str, _View] = {}
+        self._expects = False
         self._sent_at = float("-inf")
         self._cost, self._extra = FIRST * SHARE, 0.0
         self._quiet: float | None = None
@@ -45,8 +50,13 @@ class Gate:
         """Whether there is a view."""
         return bool(self._views)
 
+    def expect(self) -> None:
+        """A view will appear, of which nothing may be heard for long; until then frames go out as to one."""
+        self._expects = True
+
     def join(self, view: str) -> None:
         """A view appeared."""
+        self._expects = False
         self._views[view] = _View(self.number, self._clock())
 
     def leave(self, view: str) -> bool:
@@ -55,7 +65,11 @@ class Gate:
 
     def leave_silent(self) -> bool:
         """Whoever has not answered for long is gone; True if nobody is left."""
-        silent = [name for name, view in self._views.items() if self._waits(view, SILENCE)]
+        self._deaf = not self._listens()
+        if self._deaf:
+            self._deaf_until = self._clock()
+        gone = self._clock() - self._deaf_until > SILENCE
+        silent = [name for name, view in self._views.items() if gone and self._waits(view, SILENCE)]
         return any([self.leave(name) for name in silent])
 
     def acknowledge(self, view: str, number: int) -> None:
@@ -73,10 +87,11 @@ class Gate:
             urgent: the frame would be the first to show what somebody just changed, so it only waits for the frame in
                 flight.
         """
-        if not self._views or self.in_flight():
+        if not (self._views or self._expects) or self.in_flight():
             return False
         nobody_answers = all(self._waits(view, PATIENCE) for view in self._views.values())
-        interval = PATIENCE if nobody_answers else FASTEST if urgent else self.interval
+        unanswered = UNHEARD if self._deaf else PATIENCE
+        interval = unanswered if nobody_answers else FASTEST if urgent else self.interval
         return self._clock() - self._sent_at >= interval
 
     def sent(self) -> int:

@@ -39,6 +39,7 @@ class Session:
         paint: makes a frame of where it stands; it must not hold whoever listens.
         background: whether the run goes on when the last view leaves; otherwise it pauses.
         gate: decides when a frame goes out.
+        listens: function that says whether a view would be heard now.
         clock: function that gives the time in seconds.
 
     Attributes:
@@ -59,6 +60,7 @@ class Session:
         paint: Paint = paint_image,
         background: bool = False,
         gate: Gate | None = None,
+        listens: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.perf_counter,
     ):
         self.state, self.error, self.background, self.rev = "ready", "", background, 0
@@ -66,7 +68,7 @@ class Session:
         self.changes: list[tuple[int, dict[str, Any]]] = []
         self._options, self._start, self._live = dict(options), start, live
         self._listener, self._paint = weakref.WeakMethod(listener), paint
-        self._gate, self._clock = gate or Gate(), clock
+        self._gate, self._clock = gate or Gate(listens=listens), clock
         self._lock = threading.Condition()
         self._thread: threading.Thread | None = None
         self._run: Steps | None = None
@@ -152,6 +154,11 @@ class Session:
     def image(self) -> Tensor:
         """The newest image at full precision; before the first step, the one it starts from."""
         return self._options["images"] if self.last is None else self.last.image
+
+    def displayed(self) -> None:
+        """A view will appear."""
+        with self._lock:
+            self._gate.expect()
 
     def joined(self, view: str) -> None:
         """A view appeared: it gets the picture at once if the run rests, otherwise with the next step."""

@@ -26,6 +26,7 @@ from nbvis.engine.network import near
 from nbvis.sessions import described
 
 from .front_end import module_source, style_source
+from .hearing import Hearing, answer_where_asked
 from .numbers import controls
 
 SAVED = """<style>
@@ -46,6 +47,7 @@ class Worker(Protocol):
 
     def wait(self, timeout: float | None = None) -> bool: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
+    def displayed(self) -> None: ...  # noqa: D102
     def joined(self, view: str) -> None: ...  # noqa: D102
     def left(self, view: str) -> None: ...  # noqa: D102
     def acknowledge(self, view: str, frame: int) -> None: ...  # noqa: D102
@@ -75,7 +77,7 @@ class Widget(anywidget.AnyWidget):
         if unknown:
             names = sorted(name for name, trait in self.traits(sync=True).items() if trait.help and name[0] != "_")
             raise TypeError(f"{type(self).__name__} has no option {unknown[0]!r}{near(unknown[0], names)}")
-        self._hides_still, self._displayed = True, False
+        self._hides_still, self._displayed, self._hearing = True, False, Hearing()
         self._telling: int | None = None
         # traitlets takes one thread at a time, and here are three: the kernel's, its sub-shell's and the worker.
         self._traits_lock = threading.RLock()
@@ -122,6 +124,11 @@ class Widget(anywidget.AnyWidget):
             session.close()
         super().close()
 
+    def open(self) -> None:
+        """Opens the connection to the views."""
+        super().open()
+        answer_where_asked(self.comm)
+
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Takes what a view changed; a value that cannot be is refused in words, and the view gets the old one back."""
         with self._traits_lock:
@@ -139,6 +146,7 @@ class Widget(anywidget.AnyWidget):
     def _ipython_display_(self, **options: Any) -> None:
         # The still picture is an output of its own: updating the output that holds the view would build the view anew.
         self._displayed = True
+        self._session.displayed()
         display({"text/html": SAVED.replace("NAME", type(self).__name__)}, raw=True)
         display(self._view(), raw=True)
         display(self._still(), raw=True, display_id=self.model_id)
@@ -192,6 +200,7 @@ class Widget(anywidget.AnyWidget):
 
     def _on_message(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
         kind = content.get("type")
+        self._hearing.heard()
         if kind == "drawn":
             self._session.acknowledge(content["view"], content["frame"])
         elif kind == "joined":

@@ -102,6 +102,7 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
             live=LIVE,
             listener=self._on_frame,
             background=self.background,
+            listens=self._hearing,
         )
         self.notes = self._current_notes()
         if self.running:

@@ -102,6 +102,7 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
             listener=self._on_frame,
             paint=self._painter,
             background=self.background,
+            listens=self._hearing,
         )
         self.notes = self._current_notes()
         if self.running or self.sweep:

@@ -83,7 +83,9 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
             labels=self._subject.labels,
             **{"layer": self._subject.cam_layer} | options,
         )
-        self._session = Answers(listener=self._on_header, rested=self._update_still, background=self.background)
+        self._session = Answers(
+            listener=self._on_header, rested=self._update_still, background=self.background, listens=self._hearing
+        )
         self._ask()
 
     def __repr__(self) -> str:

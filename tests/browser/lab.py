@@ -279,15 +279,26 @@ class Notebook:
         """One of the cells, counted from 0."""
         return self.page.locator(".jp-Notebook .jp-Cell").nth(index)
 
-    def run(self, index: int) -> Locator:
-        """Runs a cell as a reader does, with the mouse and Shift-Enter, waits until it is done, and returns it."""
-        cell, model = self.cell(index), f"jupyterapp.shell.currentWidget.content.widgets[{index}].model"
+    def begin(self, index: int) -> Locator:
+        """Begins to run a cell as a reader does, with the mouse and Shift-Enter, and returns it."""
         # A cell saved as [1] is [1] again on a new kernel.
-        self.page.evaluate(f"{model}.executionCount = null")
-        cell.locator(".jp-InputArea-editor").click()
+        self.page.evaluate(f"{self._model(index)}.executionCount = null")
+        self.cell(index).locator(".jp-InputArea-editor").click()
         self.page.keyboard.press("Shift+Enter")
-        self.page.wait_for_function(f"() => {model}.executionCount !== null")
-        return cell
+        return self.cell(index)
+
+    def done(self, index: int) -> Locator:
+        """Waits until a cell that runs is done, and returns it."""
+        self.page.wait_for_function(f"() => {self._model(index)}.executionCount !== null")
+        return self.cell(index)
+
+    def run(self, index: int) -> Locator:
+        """Runs a cell as a reader does, waits until it is done, and returns it."""
+        self.begin(index)
+        return self.done(index)
+
+    def _model(self, index: int) -> str:
+        return f"jupyterapp.shell.currentWidget.content.widgets[{index}].model"
 
     def kernel(self, expression: str) -> Any:
         """What an expression gives in the notebook's kernel."""

@@ -1,7 +1,7 @@
 import pytest
 
 from nbvis.sessions import Gate
-from nbvis.sessions.gate import FASTEST, FIRST, PATIENCE, SILENCE, SLOWEST
+from nbvis.sessions.gate import FASTEST, FIRST, PATIENCE, SILENCE, SLOWEST, UNHEARD
 
 
 class Clock:
@@ -141,6 +141,46 @@ def test_who_is_silent_for_long_is_gone(gate, clock):
     assert not gate.leave_silent() and gate.watched
     clock.passes(0.2 * SILENCE)
     assert gate.leave_silent() and not gate.watched
+
+
+def test_silence_counts_only_while_an_answer_would_be_heard(clock):
+    listens = True
+    gate = Gate(clock, lambda: listens)
+    gate.join("a")
+    gate.sent()
+    listens = False
+    clock.passes(2 * SILENCE)
+    assert not gate.leave_silent() and gate.watched
+    listens = True
+    clock.passes(0.9 * SILENCE)
+    assert not gate.leave_silent() and gate.watched
+    clock.passes(0.2 * SILENCE)
+    assert gate.leave_silent() and not gate.watched
+
+
+def test_frames_go_on_while_no_answer_would_be_heard(clock):
+    gate = Gate(clock, lambda: False)
+    gate.join("a")
+    gate.sent()
+    clock.passes(1.1 * PATIENCE)
+    gate.leave_silent()
+    for _ in range(10):
+        assert gate.opens()
+        gate.sent()
+        clock.passes(0.9 * UNHEARD)
+        assert not gate.opens()
+        clock.passes(0.2 * UNHEARD)
+
+
+def test_a_view_that_is_expected_gets_frames_and_is_not_missed(clock):
+    gate = Gate(clock)
+    gate.expect()
+    assert gate.opens() and not gate.watched
+    gate.sent()
+    clock.passes(2 * SILENCE)
+    assert not gate.leave_silent() and gate.opens()
+    gate.join("a")
+    assert gate.leave("a") and not gate.opens()
 
 
 def test_a_view_is_not_blamed_for_a_rest(gate, clock):
