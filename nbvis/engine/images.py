@@ -5,7 +5,7 @@ import math
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias, Union
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from PIL import Image
 
-Images: TypeAlias = "Tensor | np.ndarray | Image.Image | str | os.PathLike[str]"
+Images: TypeAlias = Union[Tensor, np.ndarray, "Image.Image", str, os.PathLike[str]]
 """What `as_images` takes."""
 
 _MODES = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB", "RGBX": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "HSV": "RGB"}

@@ -46,7 +46,7 @@ class Session:
         state: "ready", "running", "paused", "stopped", "finished" or "error".
         error: why it is "error", otherwise empty.
         rev: how many changes were asked for; each frame carries the number that it reflects.
-        origin: the options the run began with.
+        origin: the options that the run began with, or before the first step those that it will begin with.
         changes: (index, changed options) of what changed while it went: `index` is the first step it applied to.
     """
 
@@ -74,7 +74,7 @@ class Session:
         self._run: Steps | None = None
         self._inbox: dict[str, Any] = {}
         self._allowance: int | None = 0
-        self._afresh = self._ending = self._closed = False
+        self._afresh = self._renewed = self._ending = self._closed = False
         self._progress = Progress()
         self._shown_rev = self._reflected = 0
         close_at_exit(self)
@@ -119,6 +119,20 @@ class Session:
             self._deliver("png")
         return self.rev
 
+    def renew(self, **options: Any) -> int:
+        """Forgets the run and puts another in its place, which begins at once if it goes; returns as `change` does."""
+        with self._lock:
+            self.rev += 1
+            self._inbox.update(options)
+            self._renewed = True
+            resting = self._thread is None
+            if resting:
+                self._forget()
+                self.state, self.error, self._reflected = "ready", "", self.rev
+        if resting:
+            self._deliver("png")
+        return self.rev
+
     def wait(self, timeout: float | None = None) -> bool:
         """Blocks until the run rests; False if it still goes after `timeout` seconds."""
         with self._lock:
@@ -153,7 +167,12 @@ class Session:
     @property
     def image(self) -> Tensor:
         """The newest image at full precision; before the first step, the one it starts from."""
-        return self._options["images"] if self.last is None else self.last.image
+        return self.start if self.last is None else self.last.image
+
+    @property
+    def start(self) -> Tensor:
+        """The image that the newest one came from, or will."""
+        return self.origin["images"]
 
     def displayed(self) -> None:
         """A view will appear."""
@@ -205,14 +224,17 @@ class Session:
         with self._lock:
             if self._gate.leave_silent() and not self.background:
                 self._allowance = 0
-            resting = self._allowance == 0
+            renewed, resting = self._renewed, self._allowance == 0
+            if renewed:
+                self._forget()
+                self._reflected = self.rev
             if not resting:
                 self._allowance = None if self._allowance is None else self._allowance - 1
                 changes, rev = self._take_inbox(), self.rev
                 afresh = self._afresh or self._run is None or not changes.keys() <= self._live
                 self._afresh, during_delivery = False, self._gate.in_flight()
         if resting:
-            return self._rest("stopped" if self._ending else "paused")
+            return self._rest("ready" if renewed else "stopped" if self._ending else "paused")
         began = self._clock()
         try:
             step = self._begin() if afresh else self._continue(changes)
@@ -229,15 +251,21 @@ class Session:
     def _take_inbox(self) -> dict[str, Any]:
         changes, self._inbox = self._inbox, {}
         self._options.update(changes)
+        if self.last is None:
+            self.origin = dict(self._options)
         return changes
+
+    def _forget(self) -> None:
+        """What it shows is the start again, with all that was asked for."""
+        self._end_run()
+        self._progress, self.changes, self._renewed = Progress(), [], False
+        self._take_inbox()
 
     def _begin(self) -> Step:
         self._end_run()
         options = dict(self._options)
         self._run = self._start(dict(options))
-        step = next(self._run)
-        self.origin = options  # not before, since after an error the last run is what is shown
-        return step
+        return next(self._run)
 
     def _continue(self, changes: dict[str, Any]) -> Step:
         assert self._run is not None and self.last is not None
@@ -252,7 +280,8 @@ class Session:
             else:
                 self._gate.forget_speed()
             if afresh:
-                self.changes = []
+                # Not before, since after an error the last run is what is shown.
+                self.changes, self.origin = [], dict(self._options)
             self._reflected = rev
 
     def _opens(self) -> bool:
@@ -271,7 +300,7 @@ class Session:
             except Exception as failure:
                 self.state, self.error = "error", described(failure)
             with self._lock:
-                if self._allowance != 0:
+                if self._allowance != 0 or self._renewed:
                     return True
                 if self._shown_rev == self._reflected:  # nobody asked for it anew meanwhile
                     self._thread, self._ending = None, False

@@ -27,7 +27,7 @@ from nbvis.sessions import described
 
 from .front_end import module_source, style_source
 from .hearing import Hearing, answer_where_asked
-from .numbers import controls
+from .numbers import controls, numbers
 
 SAVED = """<style>
 .nbvis-saved { color: var(--jp-ui-font-color2, #5b6775); margin: 4px 0; animation: nbvis-late 0s 3s backwards; }
@@ -75,8 +75,7 @@ class Widget(anywidget.AnyWidget):
     def __init__(self, **options: Any):
         unknown = [name for name in options if name not in self.trait_names() or name.startswith("_")]
         if unknown:
-            names = sorted(name for name, trait in self.traits(sync=True).items() if trait.help and name[0] != "_")
-            raise TypeError(f"{type(self).__name__} has no option {unknown[0]!r}{near(unknown[0], names)}")
+            raise TypeError(f"{type(self).__name__} has no option {unknown[0]!r}{self._near(unknown[0])}")
         self._hides_still, self._displayed, self._hearing = True, False, Hearing()
         self._telling: int | None = None
         # traitlets takes one thread at a time, and here are three: the kernel's, its sub-shell's and the worker.
@@ -85,6 +84,12 @@ class Widget(anywidget.AnyWidget):
         self.on_msg(self._on_message)
         self.observe(self._on_running, "running")
         self.observe(self._on_background, "background")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sets a trait or property; a name that is neither is refused, since nothing would come of it."""
+        if not (name.startswith("_") or hasattr(type(self), name)):
+            raise AttributeError(f"{type(self).__name__} has no {name!r} to set{self._near(name)}")
+        super().__setattr__(name, value)
 
     def play(self) -> None:
         """Goes on, or begins."""
@@ -139,6 +144,14 @@ class Widget(anywidget.AnyWidget):
             except (t.TraitError, ValueError, TypeError, RuntimeError) as error:
                 self.error = described(error)
                 self.send_state([name for name in sync_data if name in self.keys])
+
+    def _near(self, name: str) -> str:
+        """The end of an error: the settings closest to a name, also by what the panel calls them."""
+        settings = [each for each, trait in self.traits().items() if trait.help and each[0] != "_"]
+        labels = {trait.label.lower().replace(" ", "_"): each for each, trait in numbers(self).items()}
+        if name in labels:
+            return f"; did you mean {labels[name]!r}?"
+        return near(name, sorted([*settings, "unit"]), most=40)
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         return self._view() | self._still(), {}

@@ -18,10 +18,11 @@ from nbvis.engine import (
     layers,
     octave_sizes,
 )
-from nbvis.engine.images import checked_images
+from nbvis.engine.images import Images
 from nbvis.engine.network import as_network
 from nbvis.sessions import Session, described, shown_as
 
+from .given import Given, GivenImage, given_image
 from .numbers import InvalidValueError, Number, one_of
 from .page import page
 from .recipe import dream_recipe
@@ -37,7 +38,8 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
 
     Args:
         network: a `Network` or a bare module.
-        image: (1, channels, height, width) or (channels, height, width) in [0, 1]; None to start from noise.
+        image: (1, channels, height, width) or (channels, height, width) in [0, 1], or what else `as_images` takes; None
+            to start from noise.
         objective: what to dream of; None for a layer in the middle of the network, or the layer and channel given.
         options: any of the traits.
 
@@ -56,6 +58,7 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
     layer = t.Unicode(help="The layer to dream of; empty while an objective of your own is used.").tag(sync=True)
     channel = t.Int(None, allow_none=True, help="Its channel; None for the whole layer.").tag(sync=True)
     objective = t.Instance(Objective, allow_none=True, help="An objective of your own; None for layer and channel.")
+    image = GivenImage(help="The photograph, (1, channels, height, width), or None; another begins again.")
     start = t.Unicode(help="What a run starts from: image or noise.").tag(sync=True)
     lr = Number(0.02, 0.001, 0.5, "Learning rate", log=True, help="Size of a step; larger ones are wilder.")
     steps = Number(10, 1, 200, "Steps per octave", whole=True, log=True, help="Updates at each scale.")
@@ -72,27 +75,19 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
     def __init__(
         self,
         network: Network | nn.Module,
-        image: Tensor | None = None,
+        image: Images | None = None,
         objective: Objective | None = None,
         **options: Any,
     ):
-        self._network, self._given = as_network(network), "image"
-        if isinstance(image, Tensor) and image.dim() == 3:
-            image, self._given = image[None], "image[None]"
-        self._image = None if image is None else _one(checked_images(image, name="image"))
-        self._shape = _noise_shape(self._network) if self._image is None else tuple(self._image.shape)
-        found = layer_rows(layers(self._network, self._image if self._image is not None else _noise(self._shape, 0)))
-        self._counts = {name: shape[0] for name, _, shape in found}
-        starts = ["noise"] if self._image is None else ["image", "noise"]
+        self._network = as_network(network)
+        self._look_at(*_seen(self._network, image))
         if objective is None and "layer" not in options:
-            options["layer"] = _middle(found)
+            options["layer"] = _middle(self._found)
         self._options: dict[str, Any] = {}
         super().__init__(
+            image=self._image,
             objective=objective,
-            layers=found,
-            starts=starts,
-            size=list(self._shape[2:]),
-            **{"start": starts[0]} | options,
+            **self._of_image() | options,
         )
         self.set_trait("subject", f"{self._network.name} · {self._shape[2]} × {self._shape[3]}")
         self._renew()
@@ -128,8 +123,30 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
         """Python source that makes the picture shown, from the network, the image and an objective of your own."""
         origin, height, width = self._session.origin, *self._shape[2:]
         noise = f"Fourier({height}, {width}, channels={self._shape[1]}, seed={origin['seed']}).image()"
-        image = self._given if origin["images"] is self._image else noise
+        image = self._given.source if self._given and origin["images"] is self._image else noise
         return dream_recipe(image, origin, self._session.changes, self._session.last)
+
+    @property
+    def _image(self) -> Tensor | None:
+        return self._given.image if self._given else None
+
+    def _look_at(self, given: Given | None, found: list[list[Any]], shape: tuple[int, ...]) -> None:
+        self._given, self._found, self._shape = given, found, shape
+        self._counts = {name: shape[0] for name, _, shape in found}
+
+    def _of_image(self) -> dict[str, Any]:
+        """The traits that follow from the image."""
+        starts = ["noise"] if self._given is None else ["image", "noise"]
+        return {"layers": self._found, "starts": starts, "start": starts[0], "size": list(self._shape[2:])}
+
+    @t.validate("image")
+    def _validate_image(self, proposal: Any) -> Tensor | None:
+        if proposal["value"] is not self._image:
+            seen = given, _, shape = _seen(self._network, proposal["value"])
+            octave_sizes(shape[2], shape[3], int(self.octaves), self.octave_scale)
+            check_objective(self._network, self._objective(), given.image if given else _noise(shape, self.seed))
+            self._look_at(*seen)
+        return self._image
 
     @t.validate("layer")
     def _validate_layer(self, proposal: Any) -> str:
@@ -175,6 +192,16 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
         except ValueError as error:
             raise InvalidValueError(str(error)) from error
         return proposal["value"]
+
+    @t.observe("image")
+    def _on_image(self, change: Any) -> None:
+        if hasattr(self, "_session"):
+            with self._traits_lock, self.hold_trait_notifications():
+                for name, value in self._of_image().items():
+                    self.set_trait(name, value)
+                self.set_trait("subject", f"{self._network.name} · {self._shape[2]} × {self._shape[3]}")
+            self._renew()
+            self._session.renew()
 
     @t.observe("objective")
     def _on_objective(self, change: Any) -> None:
@@ -242,10 +269,11 @@ def _noise_shape(network: Network) -> tuple[int, ...]:
     return (1, first.in_channels if first else 3, *(network.input_size or (224, 224)))
 
 
-def _one(image: Tensor) -> Tensor:
-    if len(image) != 1:
-        raise ValueError(f"a DreamCanvas holds one image, not {len(image)}: give image[:1]")
-    return image.detach()
+def _seen(network: Network, image: Images | None) -> tuple[Given | None, list[list[Any]], tuple[int, ...]]:
+    """The image, the rows of the layers that it goes through, and its shape or that of noise."""
+    given = None if image is None else given_image(image, "DreamCanvas")
+    shape = tuple(given.image.shape) if given else _noise_shape(network)
+    return given, layer_rows(layers(network, given.image if given else _noise(shape, 0))), shape
 
 
 def _middle(found: list[list[Any]]) -> str:

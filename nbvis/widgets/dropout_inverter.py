@@ -21,11 +21,13 @@ from torch import Tensor, nn
 
 from nbvis.engine import InversionStep, Network
 from nbvis.engine.capture import address
+from nbvis.engine.images import Images
 from nbvis.engine.network import as_network, named
 from nbvis.sessions import Frame, Session, described, encoded, shown_as
 
+from .given import GivenImage, given_image
 from .inversion_pictures import InversionPainter
-from .inverting import LEVELS, LIVE, invert, one_image, rows_with_reasons
+from .inverting import LEVELS, LIVE, invert, rows_with_reasons
 from .numbers import InvalidValueError, Number, one_of
 from .page import page
 from .recipe import inversion_recipe
@@ -40,7 +42,7 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
 
     Args:
         network: a `Network` or a bare module.
-        image: (1, channels, height, width) or (channels, height, width) in [0, 1].
+        image: (1, channels, height, width) or (channels, height, width) in [0, 1], or what else `as_images` takes.
         layer: where the two answers are compared; None for the last layer that dropout reaches.
         options: any of the traits.
 
@@ -58,6 +60,7 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
         (True, torch.Size([1, 3, 4, 4]))
     """
 
+    image = GivenImage(help="The original, (1, channels, height, width); another begins again.")
     layer = t.Unicode(help="Where the answers are compared; empty while no layer can be.").tag(sync=True)
     layers = t.List(help="The layers there are: [name, kind, shape without the batch, why dropout does not act there].")
     layers.tag(sync=True)
@@ -79,25 +82,24 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
 
     _painter: InversionPainter
 
-    def __init__(self, network: Network | nn.Module, image: Tensor, layer: str | None = None, **options: Any):
-        self._network, self._image = as_network(network), one_image(image)
-        self._given = "image[None]" if image.dim() == 3 else "image"
-        rows = rows_with_reasons(self._network, self._image)
-        self._reached = [name for name, _, _, reason in rows if not reason]
+    def __init__(self, network: Network | nn.Module, image: Images, layer: str | None = None, **options: Any):
+        self._network = as_network(network)
+        self._look_at(image)
         if layer is None:
             layer = self._reached[-1] if self._reached else ""
-        self._painter = InversionPainter(self._network, self._image)
+        self._painter = InversionPainter(self._network)
         super().__init__(
+            image=self._given.image,
             layer=layer,
-            layers=rows,
-            size=list(self._image.shape[2:]),
+            layers=self._rows,
+            size=list(self._given.image.shape[2:]),
             **options,
         )
         self.set_trait("subject", f"{self._network.name} · {self.size[0]} × {self.size[1]}")
         self._wanted = self._options()
         self._session = Session(
             functools.partial(invert, self._network),
-            self._wanted | {"images": self._image},
+            self._wanted | {"images": self.image},
             live=LIVE,
             listener=self._on_frame,
             paint=self._painter,
@@ -147,7 +149,19 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
     def recipe(self) -> str:
         """Python source that makes the pictures shown, from the network and the image."""
         session = self._session
-        return inversion_recipe(self._given, session.origin, session.changes, session.last, session.state == "finished")
+        source = self._given.source
+        return inversion_recipe(source, session.origin, session.changes, session.last, session.state == "finished")
+
+    def _look_at(self, image: Images) -> None:
+        given = given_image(image, "DropoutInverter")
+        self._rows = rows_with_reasons(self._network, given.image)
+        self._given, self._reached = given, [name for name, _, _, reason in self._rows if not reason]
+
+    @t.validate("image")
+    def _validate_image(self, proposal: Any) -> Tensor:
+        if proposal["value"] is not self._given.image:
+            self._look_at(proposal["value"])
+        return self._given.image
 
     @t.validate("layer")
     def _validate_layer(self, proposal: Any) -> str:
@@ -179,6 +193,15 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
         if not 0 <= proposal["value"] < rows:
             raise InvalidValueError(f"no sample {proposal['value']}: there are {rows}, 0 to {rows - 1}")
         return proposal["value"]
+
+    @t.observe("image")
+    def _on_image(self, change: Any) -> None:
+        if hasattr(self, "_session"):
+            with self._traits_lock, self.hold_trait_notifications():
+                self.layers, self.size = self._rows, list(self.image.shape[2:])
+                self.set_trait("subject", f"{self._network.name} · {self.size[0]} × {self.size[1]}")
+            self._painter.complete = True
+            self._session.renew(images=self.image)
 
     @t.observe("insert", "p")
     def _on_insert(self, change: Any) -> None:
@@ -257,8 +280,8 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
                 self.error = described(error)
 
     def _current_notes(self) -> str:
-        notes, step = [shown_as(self._image.shape[1]), super()._current_notes()], self.last
-        if step and step.converged.all() and (step.image == self._image.to(step.image)).all():
+        notes, step = [shown_as(self.image.shape[1]), super()._current_notes()], self.last
+        if step and step.converged.all() and (step.image == self._session.start.to(step.image)).all():
             why = "its loss was within the tolerance from the start" if step.loss.any() else "dropout changed nothing"
             notes.append(f"The picture is the original: {why}.")
         return "\n".join(filter(None, notes))

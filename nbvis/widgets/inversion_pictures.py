@@ -28,7 +28,6 @@ class InversionPainter:
 
     Args:
         network: the network.
-        image: what it starts from, (1, channels, height, width).
 
     Attributes:
         row: whose pictures are large.
@@ -37,11 +36,11 @@ class InversionPainter:
         dropped: how many of how many units the mask drops: {total, dropped, what, place}; empty before the first step.
     """
 
-    def __init__(self, network: Network, image: Tensor):
+    def __init__(self, network: Network):
         self.row, self.complete = 0, True
         self.predictions: list[dict[str, Any]] = []
         self.dropped: dict[str, Any] = {}
-        self._network, self._image = network, image
+        self._network = network
         self._sent: tuple[object, int] | None = None
 
     def __call__(self, session: Session, format: str) -> tuple[dict[str, Any], tuple[bytes, ...]]:
@@ -57,15 +56,16 @@ class InversionPainter:
         }
         found: list[tuple[str, Image.Image, bool]] = []
         if format and (self.complete or lossless):
-            found.append(("original", picture(self._image), True))
+            found.append(("original", picture(session.start), True))
         if isinstance(step, InversionStep):
             fields |= {"loss": step.loss.tolist(), "converged": step.converged.tolist(), "shown": self._shown(step)}
             fields["levels"] = levels(session.origin["p"], len(step.loss))
             if format:
-                seen = Difference(step, self._image, self._shown(step))
+                seen = Difference(step, session.start, self._shown(step))
                 found += self._pictures(step, seen, lossless)
                 fields |= {"factor": seen.factor, "low": seen.low, "high": seen.high}
         elif format:
+            self.predictions, self.dropped, self._sent = [], {}, None
             fields |= {"factor": 1.0, "low": 0.0, "high": 0.0}
         if not format:
             return fields, ()
@@ -76,15 +76,16 @@ class InversionPainter:
 
     def still(self, session: Session) -> Image.Image:
         """Original, corrupted and difference side by side, and below them every row, if there are several."""
-        step, size = session.last, (self._image.shape[2], self._image.shape[3])
+        start, step = session.start, session.last
+        size = start.shape[2], start.shape[3]
         panes: list[tuple[Image.Image | None, str, str]]
         if not isinstance(step, InversionStep):
             later = [(None, name, "not yet: the inversion has not begun") for name in ("Corrupted", "Difference")]
-            return sheet([(picture(self._image), "Original", ""), *later], size)
+            return sheet([(picture(start), "Original", ""), *later], size)
         row = self._shown(step)
-        seen = Difference(step, self._image, row)
+        seen = Difference(step, start, row)
         panes = [
-            (picture(self._image), "Original", likeliest(self.predictions, "clean")),
+            (picture(start), "Original", likeliest(self.predictions, "clean")),
             (picture(step.image[row : row + 1]), "Corrupted", likeliest(self.predictions, "corrupted")),
             (seen.picture(), f"Difference × {seen.factor:g}", f"{figure(seen.low)} … {figure(seen.high)}"),
         ]

@@ -7,7 +7,6 @@ from torch import Tensor
 from nbvis.engine import InversionSteps, Network, invert_dropout, layers
 from nbvis.engine.capture import OUTPUT
 from nbvis.engine.dropout import row_numbers
-from nbvis.engine.images import checked_images
 from nbvis.engine.noisy import Noisy
 
 from .rows import layer_rows
@@ -19,20 +18,6 @@ LIVE = frozenset({"lr", "tolerance"})
 """What changes while an inversion goes on; the rest begins it again."""
 
 UNREACHED = "no dropout before it"
-
-
-def one_image(given: Tensor) -> Tensor:
-    """The image as a batch of one.
-
-    Raises:
-        TypeError: if it is not a floating tensor.
-        ValueError: if it has another shape, holds several, or does not lie in [0, 1].
-    """
-    image = given[None] if isinstance(given, Tensor) and given.dim() == 3 else given
-    image = checked_images(image, name="image").detach()
-    if len(image) != 1:
-        raise ValueError(f"a DropoutInverter holds one image, not {len(image)}: give image[:1]")
-    return image
 
 
 def rows_with_reasons(network: Network, image: Tensor) -> list[list[Any]]:

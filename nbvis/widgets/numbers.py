@@ -67,6 +67,11 @@ def one_of(name: str, value: Any, possible: Sequence[str]) -> Any:
     return value
 
 
+def numbers(widget: t.HasTraits) -> dict[str, Number]:
+    """The sliders of a widget, by name."""
+    return {name: trait for name, trait in widget.traits().items() if isinstance(trait, Number)}
+
+
 def controls(widget: t.HasTraits) -> dict[str, dict[str, Any]]:
     """What the front end needs to know about each slider of a widget."""
-    return {name: trait.control for name, trait in widget.traits().items() if isinstance(trait, Number)}
+    return {name: trait.control for name, trait in numbers(widget).items()}

@@ -10,6 +10,7 @@ from nbvis.engine.network import near
 from nbvis.sessions import described
 
 from .base import Widget
+from .given import GivenImage
 from .numbers import InvalidValueError, Number, one_of
 from .painting import COLORMAPS, OVERLAYS
 from .subject import Subject
@@ -28,7 +29,7 @@ class SaliencyControls(Widget):
     method = t.Unicode("gradient", help="The method of the first map, one of `nbvis.engine.METHODS`.").tag(sync=True)
     compare = t.List(t.Unicode(), help="Up to three methods whose maps stand beside it.").tag(sync=True)
     methods = t.List(help="The methods there are: [name, label, sentence, image or cam, sliders].").tag(sync=True)
-    image = t.Instance(Tensor, help="The picture, (1, channels, height, width).")
+    image = GivenImage(help="The picture, (1, channels, height, width); set another.")
     target = t.Any(help="A class by index or label, None for the predicted one, or an objective.").tag(
         sync=True, to_json=lambda value, _: None if isinstance(value, Objective) else value
     )

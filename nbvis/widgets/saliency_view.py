@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import traitlets as t
-from torch import Tensor, nn
+from torch import nn
 
 from nbvis import engine
 from nbvis.engine import Attribution, Faithfulness, Network, Objective, RandomizationCheck
+from nbvis.engine.images import Images
 from nbvis.engine.network import as_network
 from nbvis.sessions import Answers, Refusal, described
 
@@ -46,7 +47,8 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
 
     Args:
         network: a `Network` or a bare module.
-        image: (1, channels, height, width) or (channels, height, width), usually in [0, 1].
+        image: (1, channels, height, width) or (channels, height, width), usually in [0, 1], or what else `as_images`
+            takes.
         target: a class, by index or label; None for the predicted one; or any `Objective`.
         options: any of the traits.
 
@@ -65,10 +67,9 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
 
     _session: Answers
 
-    def __init__(self, network: Network | nn.Module, image: Tensor, target: Any = None, **options: Any):
+    def __init__(self, network: Network | nn.Module, image: Images, target: Any = None, **options: Any):
         self._subject = Subject(as_network(network), image)
         target = self._subject.target(target)
-        self._given = "image[None]" if image.dim() == 3 else "image"
         self._painter = Painter()
         self._clicked: tuple[Objective, int, int] | None = None
         self._before: dict[str, Attribution] = {}
@@ -189,7 +190,7 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
         if not isinstance(shown[0].target, Objective):
             about += f"  # {self.expression}"
         calls = {asked.method: asked.arguments() for asked in shown}
-        return attribution_recipe(self._given, self.covered, int(self.window), about, calls)
+        return attribution_recipe(self._subject.source, self.covered, int(self.window), about, calls)
 
     def save(self, path: str | Path) -> None:
         """Waits for the maps and writes them to a file, side by side; see `Widget.save`."""
@@ -203,7 +204,7 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
     @t.observe("image")
     def _on_image(self, change: Any) -> None:
         if hasattr(self, "_session"):
-            self._given, self._before = "image", {}
+            self._before = {}
             self.covered, self.layers, self.labels = [], self._subject.layers, self._subject.labels
         height, width = self._subject.size
         self.set_trait("subject", f"{self._subject.network.name} · {height} × {width}")

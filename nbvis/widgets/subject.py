@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from nbvis.engine import Network, Objective, layers
 from nbvis.engine.cams import last_with_space
 from nbvis.engine.capture import OUTPUT
-from nbvis.engine.images import checked_images
+from nbvis.engine.images import Images
 from nbvis.engine.question import Question
 from nbvis.engine.targets import Target, is_distribution
 from nbvis.engine.twin import fingerprint, tensors_of
 
+from .given import given_image
 from .rows import layer_rows
 
 
@@ -30,37 +31,34 @@ class Subject:
 
     Args:
         network: the network.
-        image: (1, channels, height, width) or (channels, height, width).
+        image: (1, channels, height, width) or (channels, height, width), or what else `as_images` takes.
 
     Attributes:
         image: (1, channels, height, width).
+        source: Python that makes it from `image`, what was given.
         layers: the layers with rows and columns, [name, kind, (channels, height, width)].
         flat: the names of the others.
         cam_layer: where a class activation map is usually taken; empty if there is nowhere.
         labels: the name of each class, "class 7" where it has none; empty if the output has no classes.
 
     Raises:
-        TypeError: if the image is not a floating tensor.
+        TypeError: if the image is nothing of that.
         ValueError: if it has another shape, holds several images, or NaN.
         RuntimeError: if the network does not run on it; its own error is attached.
     """
 
-    def __init__(self, network: Network, image: Any):
+    def __init__(self, network: Network, image: Images):
         self.network = network
         self._number = -1
         self.look_at(image)
 
-    def look_at(self, image: Any) -> None:
+    def look_at(self, image: Images) -> None:
         """Looks at another image, of which nothing is covered; raises as the class does, and then keeps the old one."""
-        if isinstance(image, Tensor) and image.dim() == 3:
-            image = image[None]
-        image = checked_images(image, name="image", bounded=False).detach()
-        if len(image) != 1:
-            raise ValueError(f"a SaliencyView explains one image, not {len(image)}: give image[:1]")
+        image, source = given_image(image, "SaliencyView", bounded=False)
         self._content = _content(self.network.module)
         rows = layer_rows(layers(self.network, image))
         output = self._answer(image)
-        self.image, self._number = image, self._number + 1
+        self.image, self.source, self._number = image, source, self._number + 1
         self.layers = [row for row in rows if len(row[2]) == 3 and row[2][1] * row[2][2] > 1]
         self.flat = [row[0] for row in rows if row not in self.layers]
         self.cam_layer = last_with_space(self.network, image) if self.layers else ""

@@ -21,9 +21,11 @@ class Watcher:
     def __init__(self):
         self.frames = []
         self.answers = None
+        self.react = lambda frame: None
 
     def hear(self, frame):
         self.frames.append(frame)
+        self.react(frame)
         if self.answers and frame.pictures:
             self.answers.acknowledge("view", frame.header["frame"])
 
@@ -442,6 +444,68 @@ def test_after_a_failed_beginning_the_origin_is_that_of_the_picture(make):
     session.restart()
     assert session.wait(LONG) and session.state == "error"
     assert session.origin["lr"] == 0.5 and session.options["lr"] == -1.0
+
+
+def test_before_the_first_step_the_origin_is_what_was_asked_for_last(make):
+    session = make(Run())
+    session.change(lr=0.25)
+    assert session.origin["lr"] == 0.25
+    session.play()
+    session.wait(LONG)
+    session.change(lr=0.125)
+    assert session.origin["lr"] == 0.25
+
+
+OTHER = torch.ones(1, 3, 8, 9)
+
+
+@pytest.mark.parametrize("before", ["ready", "paused", "stopped", "finished", "error"])
+def test_a_renewed_run_at_rest_shows_its_start(make, watcher, before):
+    run = Run(total=3, fails_at=1 if before == "error" else None)
+    session = make(run)
+    if before != "ready":
+        session.step() if before in ("paused", "stopped") else session.play()
+        session.wait(LONG)
+        if before == "stopped":
+            session.stop()
+    assert session.state == before
+    session.joined("view")
+    rev = session.renew(images=OTHER)
+    assert session.state == "ready" and session.error == "" and session.last is None and session.history == []
+    assert torch.equal(session.image, OTHER) and session.origin["images"] is OTHER
+    newest = watcher.pictures[-1].header
+    assert newest["rev"] == rev and newest["step"] == 0 and newest["state"] == "ready" and not alive()
+    assert run.closed == (before != "ready")
+    run.fails_at = None
+    session.play()
+    assert session.wait(LONG) and session.state == "finished" and run.starts[-1]["images"] is OTHER
+
+
+def test_a_renewed_run_that_goes_begins_again_and_one_asked_to_rest_does_not(make):
+    run = Run(total=5, free=False)
+    session = make(run)
+    session.play()
+    run.allow()
+    assert run.taken[0].wait(LONG)
+    session.renew(images=OTHER)
+    run.allow(6)
+    assert session.wait(LONG) and session.state == "finished"
+    assert [start["images"] is OTHER for start in run.starts] == [False, True]
+    session.restart()
+    session.renew(images=2 * OTHER)
+    session.pause()
+    run.allow(2)
+    assert session.wait(LONG) and session.state == "ready" and torch.equal(session.image, 2 * OTHER)
+    session.play()
+    run.allow(5)
+    assert session.wait(LONG) and torch.equal(run.starts[-1]["images"], 2 * OTHER) and session.state == "finished"
+
+
+def test_a_run_renewed_while_its_last_picture_goes_out_is_renewed_all_the_same(make, watcher):
+    session = make(Run(total=2))
+    watcher.react = lambda frame: frame.header["state"] == "finished" and session.renew(images=OTHER)
+    session.play()
+    assert session.wait(LONG) and session.state == "ready" and torch.equal(session.image, OTHER)
 
 
 @pytest.mark.parametrize("ending", ["session.step(); session.wait()", "session.play()"])

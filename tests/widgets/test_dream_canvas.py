@@ -81,7 +81,7 @@ def test_noise_has_the_channels_that_the_network_takes():
         (torch.full((1, 3, 16, 16), torch.nan), ValueError, "NaN"),
         (torch.zeros(1, 3, 16, 16, dtype=torch.uint8), TypeError, "divide by 255"),
         (torch.rand(1, 4, 16, 16), RuntimeError, "4"),
-        ("cat.png", TypeError, "str"),
+        ("cat.png", FileNotFoundError, "there is no file .cat.png. in "),
     ],
 )
 def test_a_bad_image_is_refused_before_anything_runs(network, image, error, message):

@@ -147,13 +147,13 @@ def test_any_number_of_channels(make, channels):
 @pytest.mark.parametrize(
     ("image", "error", "message"),
     [
-        (torch.rand(2, 3, 16, 20), ValueError, "a DropoutInverter holds one image, not 2"),
+        (torch.rand(2, 3, 16, 20), ValueError, "a DropoutInverter takes one image, not 2"),
         (torch.rand(16, 20), ValueError, r"\(16, 20\)"),
         (torch.rand(1, 3, 16, 20) * 255, ValueError, r"lie in \[0, 1\]"),
         (torch.full((1, 3, 16, 20), torch.nan), ValueError, "NaN"),
         (torch.zeros(1, 3, 16, 20, dtype=torch.uint8), TypeError, "divide by 255"),
         (torch.rand(1, 4, 16, 20), RuntimeError, "4"),
-        ("cat.png", TypeError, "str"),
+        ("cat.png", FileNotFoundError, "there is no file .cat.png. in "),
     ],
 )
 def test_a_bad_image_is_refused_before_anything_runs(network, image, error, message):
