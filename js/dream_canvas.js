@@ -17,18 +17,22 @@ function render(context) {
   const { model } = context;
   const words = { title: "DreamCanvas", file: "dream", keys: KEYS, help: sliderHelp(model, SLIDERS) };
   return panel(context, words, (panel) => {
-    const { signal, expect } = panel, [height, width] = model.get("size");
-    const screen = picture(signal, width / height), bar = transport(model, signal, expect);
+    const { signal, expect } = panel;
+    const screen = picture(signal, 1), bar = transport(model, signal, expect);
     const paint = painter(panel, (/** @type {Header} */ header, [shown]) => {
       screen.show(shown);
       screen.canvas.setAttribute("aria-label", `Dream of ${model.get("expression")}, ${standing(header)}`);
       Object.assign(screen.canvas.dataset, { frame: header.frame, rev: header.rev, format: header.format });
     });
+    follow(model, signal, ["size"], () => screen.reshape(model.get("size")));
     const expression = el("code", { class: "expression" });
     follow(model, signal, ["expression"], () => { expression.textContent = model.get("expression"); });
     const start = choice("Start", [["image", "Photograph"], ["noise", "Noise"]],
       () => model.get("start"), (value) => { model.set("start", value); model.save_changes(); });
-    follow(model, signal, ["start"], start.show);
+    follow(model, signal, ["start", "starts"], () => {
+      start.show();
+      start.root.hidden = model.get("starts").length < 2;
+    });
     /** @param {string} name */
     const pick = (name) => { model.set("layer", name); model.set("channel", null); model.save_changes(); };
     /** @param {string} title @param {Node[]} rows */
@@ -38,7 +42,7 @@ function render(context) {
       section("Objective", layerPicker(model, signal, "Layer", pick),
         ...channelPicker(model, signal, "Dream of", "Whole layer"), expression),
       section("Steps", ...sliders.slice(0, 4)),
-      section("Scales", ...sliders.slice(4), ...(model.get("starts").length > 1 ? [start.root] : [])),
+      section("Scales", ...sliders.slice(4), start.root),
       panel.sentences);
     return {
       inside: [el("div", { class: "body" }, screen.root, inspector), bar.root],

@@ -43,9 +43,9 @@ const LOSSES = {
 
 /** The layer to answer as with dropout, and the offer to insert some where none acts. @param {Panel} panel */
 function layerSection({ model, signal }) {
-  const /** @type {Layer[]} */ layers = model.get("layers");
+  const layers = () => /** @type {Layer[]} */ (model.get("layers"));
   let wanted = "";
-  const reasonOf = (/** @type {string} */ name) => layers.find(([known]) => known === name)?.[3] ?? "";
+  const reasonOf = (/** @type {string} */ name) => layers().find(([known]) => known === name)?.[3] ?? "";
   /** @param {string} name */
   const pick = (name) => {
     const reached = !reasonOf(name), inserted = model.get("insert");

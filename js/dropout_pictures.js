@@ -48,9 +48,8 @@ export function rowTexts({ loss, converged, levels }, row, sweep) {
 
 /** The three pictures side by side. @param {Panel} panel */
 export function dropoutPictures({ model, signal }) {
-  const [height, width] = model.get("size");
   const parts = ["Original", "Corrupted", "Difference"].map((name) => {
-    const place = picture(signal, width / height), sub = el("span", { class: "sub" });
+    const place = picture(signal, 1), sub = el("span", { class: "sub" });
     const title = el("span", { text: name }), not = el("p", { class: "instead", text: "not yet" });
     place.root.append(not);
     place.canvas.setAttribute("aria-label", name);
@@ -59,6 +58,7 @@ export function dropoutPictures({ model, signal }) {
     return { root, place, title, sub, not };
   });
   const [original, corrupted, difference] = parts;
+  follow(model, signal, ["size"], () => parts.forEach(({ place }) => place.reshape(model.get("size"))));
   follow(model, signal, ["predictions"], () => {
     const answers = model.get("predictions");
     original.sub.textContent = likeliest(answers, "clean");
@@ -67,10 +67,15 @@ export function dropoutPictures({ model, signal }) {
   /** @param {InversionFrame} frame @param {(ImageBitmap | null)[]} shown a null one stays as it is */
   const show = (frame, shown) => {
     parts.forEach(({ place, not }, at) => {
+      if (at && !frame.step) { place.show(null); not.hidden = false; }
       if (shown[at]) { place.show(shown[at]); not.hidden = true; }
       Object.assign(place.canvas.dataset, { frame: frame.frame, rev: frame.rev, format: frame.format });
     });
-    if (!difference.not.hidden) return;
+    if (!difference.not.hidden) {
+      difference.title.textContent = "Difference";
+      difference.sub.textContent = "";
+      return;
+    }
     difference.title.textContent = `Difference ${factorText(frame.factor)}`;
     difference.sub.textContent = rangeText(frame.low, frame.high);
     difference.place.canvas.setAttribute("aria-label", difference.title.textContent);
@@ -105,7 +110,7 @@ function holdToCompare({ place: { root, canvas }, title }, original) {
 export function sampleStrip({ model, signal }) {
   const root = el("div", { class: "strip", role: "group", hidden: true });
   const /** @type {{root: HTMLElement, place: ReturnType<typeof picture>, texts: HTMLElement[]}[]} */ rows = [];
-  const [height, width] = model.get("size");
+  follow(model, signal, ["size"], () => rows.forEach(({ place }) => place.reshape(model.get("size"))));
   /** @param {number} row */
   const pick = (row) => { model.set("sample", row); model.save_changes(); };
   /** @param {KeyboardEvent} event @param {number} row */
@@ -118,9 +123,10 @@ export function sampleStrip({ model, signal }) {
   };
   /** @param {number} row */
   const add = (row) => {
-    const place = picture(signal, width / height), texts = [el("span", {}), el("span", { class: "loss" })];
+    const place = picture(signal, 1), texts = [el("span", {}), el("span", { class: "loss" })];
     place.canvas.removeAttribute("tabindex");
     place.canvas.removeAttribute("role");
+    place.reshape(model.get("size"));
     const onkeydown = (/** @type {KeyboardEvent} */ event) => move(event, row);
     const button = el("button", { type: "button", onclick: () => pick(row), onkeydown }, place.root, ...texts);
     rows.push({ root: button, place, texts });

@@ -131,12 +131,15 @@ export function picture(signal, ratio, sharp = Infinity) {
   const show = (next) => {
     shown?.close();
     shown = next;
+    if (!shown) canvas.width = 0;
     draw();
   };
+  /** Takes the shape of another picture. @param {[number, number]} size height and width */
+  const reshape = ([height, width]) => root.style.setProperty("--ratio", String(width / height));
   const watcher = new ResizeObserver(draw);
   watcher.observe(canvas);
   signal.addEventListener("abort", () => { watcher.disconnect(); shown?.close(); });
-  return { root, canvas, show };
+  return { root, canvas, show, reshape };
 }
 
 /**
