@@ -60,7 +60,7 @@ class Answers:
         self._task: Task | None = None
         self._done = self._total = 0
         self._began = 0.0
-        self._busy = self._closed = self._painting = False
+        self._busy = self._closed = self._silent = self._painting = False
         self._changed = self._unrested = False
         close_at_exit(self)
 
@@ -102,6 +102,12 @@ class Answers:
         with self._lock:
             return self._lock.wait_for(lambda: not self._busy, timeout)
 
+    def end(self) -> None:
+        """Ends the work for good at its next word, without a word and without waiting for it."""
+        with self._lock:
+            self._closed = self._silent = True
+        self.cancel()
+
     def close(self) -> None:
         """Ends the work and its thread for good."""
         with self._lock:
@@ -109,6 +115,11 @@ class Answers:
         self.cancel()
         if (thread := self._thread) not in (None, threading.current_thread()):
             thread.join()
+
+    @property
+    def watched(self) -> bool:
+        """Whether there is a view."""
+        return self._gate.watched
 
     def displayed(self) -> None:
         """A view will appear."""
@@ -279,7 +290,7 @@ class Answers:
         }
 
     def _tell(self, header: dict[str, Any]) -> None:
-        if listener := self._listener():
+        if (listener := self._listener()) and not self._silent:
             listener(header)
 
     def _rest_if_quiet(self) -> None:
@@ -292,7 +303,7 @@ class Answers:
     def _tell_rested(self) -> None:
         with self._lock:
             self._unrested = False
-        if rested := self._rested():
+        if (rested := self._rested()) and not self._silent:
             rested()
 
 

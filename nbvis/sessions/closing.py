@@ -6,10 +6,14 @@ from typing import Protocol
 
 
 class Closable(Protocol):
-    """Something whose `close` ends its thread."""
+    """Something with a thread."""
+
+    def end(self) -> None:
+        """Ends it for good as soon as can be, without a word and without waiting for it."""
+        ...
 
     def close(self) -> None:
-        """Ends it for good."""
+        """Ends it for good, and its thread."""
         ...
 
 
@@ -23,5 +27,8 @@ def close_at_exit(session: Closable) -> None:
 
 @atexit.register
 def _close_all() -> None:
-    for session in list(_OPEN):
+    sessions = list(_OPEN)
+    for session in sessions:
+        session.end()  # whatever would carry a word to somebody is being closed too
+    for session in sessions:
         session.close()

@@ -74,7 +74,7 @@ class Session:
         self._run: Steps | None = None
         self._inbox: dict[str, Any] = {}
         self._allowance: int | None = 0
-        self._afresh = self._renewed = self._ending = self._closed = False
+        self._afresh = self._renewed = self._ending = self._closed = self._silent = False
         self._progress = Progress()
         self._shown_rev = self._reflected = 0
         close_at_exit(self)
@@ -138,12 +138,22 @@ class Session:
         with self._lock:
             return self._lock.wait_for(lambda: self._thread is None, timeout)
 
+    def end(self) -> None:
+        """Ends the run for good after the step that is being taken, without a word and without waiting for it."""
+        self._closed = self._silent = True
+        self.stop()
+
     def close(self) -> None:
         """Ends the run and its thread for good."""
         self._closed = True
         self.stop()
         if (thread := self._thread) not in (None, threading.current_thread()):
             thread.join()
+
+    @property
+    def watched(self) -> bool:
+        """Whether there is a view."""
+        return self._gate.watched
 
     @property
     def last(self) -> Step | None:
@@ -300,9 +310,9 @@ class Session:
             except Exception as failure:
                 self.state, self.error = "error", described(failure)
             with self._lock:
-                if self._allowance != 0 or self._renewed:
+                if self._allowance != 0 or (self._renewed and not self._silent):
                     return True
-                if self._shown_rev == self._reflected:  # nobody asked for it anew meanwhile
+                if self._silent or self._shown_rev == self._reflected:  # nobody asked for it anew meanwhile
                     self._thread, self._ending = None, False
                     self._lock.notify_all()
                     return False
@@ -314,6 +324,8 @@ class Session:
 
     def _deliver(self, format: str) -> None:
         """Makes a frame of where the run stands and hands it over."""
+        if self._silent:
+            return
         began = self._clock()
         with self._lock:
             self._shown_rev = self._reflected
@@ -330,7 +342,7 @@ class Session:
 
     def _tell(self, frame: Frame) -> None:
         listener = self._listener()
-        if listener is not None:
+        if listener is not None and not self._silent:
             listener(frame)
 
     def _header(self, format: str) -> dict[str, Any]:

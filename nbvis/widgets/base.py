@@ -25,6 +25,7 @@ from IPython.display import display
 from nbvis.engine.network import near
 from nbvis.sessions import described
 
+from .forgetting import Showing, keep_track
 from .front_end import module_source, style_source
 from .hearing import Hearing, answer_where_asked
 from .numbers import controls, numbers
@@ -44,8 +45,10 @@ class Worker(Protocol):
     state: str
     error: str
     background: bool
+    watched: bool
 
     def wait(self, timeout: float | None = None) -> bool: ...  # noqa: D102
+    def end(self) -> None: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
     def displayed(self) -> None: ...  # noqa: D102
     def joined(self, view: str) -> None: ...  # noqa: D102
@@ -76,7 +79,8 @@ class Widget(anywidget.AnyWidget):
         unknown = [name for name in options if name not in self.trait_names() or name.startswith("_")]
         if unknown:
             raise TypeError(f"{type(self).__name__} has no option {unknown[0]!r}{self._near(unknown[0])}")
-        self._hides_still, self._displayed, self._hearing = True, False, Hearing()
+        self._hides_still, self._displayed = True, False
+        self._hearing, self._showing = Hearing(), Showing()
         self._telling: int | None = None
         # traitlets takes one thread at a time, and here are three: the kernel's, its sub-shell's and the worker.
         self._traits_lock = threading.RLock()
@@ -84,6 +88,13 @@ class Widget(anywidget.AnyWidget):
         self.on_msg(self._on_message)
         self.observe(self._on_running, "running")
         self.observe(self._on_background, "background")
+        keep_track(self)
+
+    def __del__(self):
+        """Ends the run without waiting for it: this may be called anywhere."""
+        if session := getattr(self, "_session", None):
+            session.end()
+        super().close()
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Sets a trait or property; a name that is neither is refused, since nothing would come of it."""
@@ -160,9 +171,15 @@ class Widget(anywidget.AnyWidget):
         # The still picture is an output of its own: updating the output that holds the view would build the view anew.
         self._displayed = True
         self._session.displayed()
+        self._showing.displayed()
         display({"text/html": SAVED.replace("NAME", type(self).__name__)}, raw=True)
         display(self._view(), raw=True)
         display(self._still(), raw=True, display_id=self.model_id)
+
+    @property
+    def _watched(self) -> bool:
+        session = getattr(self, "_session", None)
+        return session is not None and session.watched
 
     def _view(self) -> dict[str, Any]:
         data, _ = super()._repr_mimebundle_() or ({}, {})
@@ -222,6 +239,7 @@ class Widget(anywidget.AnyWidget):
             self._session.joined(content["view"])
         elif kind == "left":
             self._session.left(content["view"])
+            self._showing.left()
         elif kind in ("recipe", "save"):
             self._reply(content)
 
