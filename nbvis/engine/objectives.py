@@ -9,19 +9,21 @@ import torch
 from torch import Tensor
 
 from .capture import OUTPUT
+from .source import Names, Text, product_of, sum_of
 
 Activations = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Term:
-    """One weighted part of an objective, with the mask its gradient is confined to."""
+    """One weighted part of an objective, with the mask its gradient is confined to: the product of `masks`."""
 
     function: Callable[[Activations], Tensor]
     layers: tuple[str, ...]
-    text: str
+    text: Text
     weight: float = 1.0
     mask: Tensor | None = None
+    masks: tuple[Tensor, ...] = ()
 
 
 class Objective:
@@ -62,7 +64,7 @@ class Objective:
         mask = _checked_mask(mask)
         # Terms that shared a mask go on sharing one, since what shares a mask shares a gradient.
         masks = {id(t.mask): mask if t.mask is None else _checked_mask(_product(t.mask, mask)) for t in self.terms}
-        return Objective(tuple(replace(t, mask=masks[id(t.mask)]) for t in self.terms))
+        return Objective(tuple(replace(t, mask=masks[id(t.mask)], masks=(*t.masks, mask)) for t in self.terms))
 
     def __add__(self, other: "Objective | float") -> "Objective":
         """The sum; a number is added to every image's score."""
@@ -76,8 +78,8 @@ class Objective:
         if any(t.mask is not None for t in self.terms + other.terms):
             raise ValueError("a product has one gradient: write (a * b).within(mask), not a.within(mask) * b")
         layers = tuple(dict.fromkeys(self.layers + other.layers))
-        left, right = self._factor(), other._factor()
-        return Objective((Term(lambda acts: self.score(acts) * other.score(acts), layers, f"{left} * {right}"),))
+        text = product_of(self.terms, other.terms)
+        return Objective((Term(lambda acts: self.score(acts) * other.score(acts), layers, text),))
 
     def __sub__(self, other: "Objective | float") -> "Objective":
         """The difference."""
@@ -99,20 +101,23 @@ class Objective:
     __rmul__ = __mul__
 
     def __str__(self) -> str:
-        """The expression, valid Python but for the masks' values."""
-        text = ""
-        for term in self.terms:
-            sign = "-" if term.weight < 0 else "+"
-            part = term.text if term.mask is None else f"{_bracketed(term.text)}.within(mask)"
-            size = repr(abs(term.weight)).removesuffix(".0")
-            part = size if not term.layers else part if size == "1" else f"{size} * {part}"
-            text += f" {sign} {part}" if text else (f"-{part}" if sign == "-" else part)
-        return text
+        """The expression, valid Python once its masks and functions have the names in it."""
+        return self.source(Names())
 
     __repr__ = __str__
 
-    def _factor(self) -> str:
-        return f"({self})" if len(self.terms) > 1 else str(self)
+    def source(self, names: Names) -> str:
+        """The expression as Python that gives the same gradients to the bit; `names` learns what it needs.
+
+        Args:
+            names: of masks and functions.
+
+        Example:
+            >>> half, names = torch.ones(2, 3) / 2, Names()
+            >>> (logit(1).within(half) + logit(2).within(1 - half / 2)).source(names), list(names.masks)
+            ('logit(1).within(mask) + logit(2).within(mask_2)', ['mask', 'mask_2'])
+        """
+        return sum_of(self.terms, names)
 
 
 Objectives = Objective | Sequence[Objective]
@@ -237,11 +242,14 @@ def custom(function: Callable[..., Tensor], *layers: str) -> Objective:
             raise ValueError(f"{name} must return one score for each image, shape ({batch},), not {got}")
         return value
 
-    return Objective((Term(score, tuple(layers), f"custom({name}, {', '.join(map(repr, layers))})"),))
+    def text(names: Names) -> str:
+        return f"custom({names.function(function)}, {', '.join(map(repr, layers))})"
+
+    return Objective((Term(score, tuple(layers), text),))
 
 
 def _term(function: Callable[[Activations], Tensor], layer: str, text: str) -> Objective:
-    return Objective((Term(function, (layer,), text),))
+    return Objective((Term(function, (layer,), lambda names: text),))
 
 
 def _channel(activation: Tensor, layer: str, index: int) -> Tensor:
@@ -261,8 +269,12 @@ def _as_objective(value: Any) -> Objective:
     if isinstance(value, Objective):
         return value
     number = _number(value)
+
+    def score(acts: Activations) -> Tensor:
+        return next(iter(acts.values())).new_full(_batch(acts), 1.0)
+
     # A constant has no layer, so that it never makes the network run further.
-    return Objective((Term(lambda acts: next(iter(acts.values())).new_full(_batch(acts), 1.0), (), "1", number),))
+    return Objective((Term(score, (), lambda names: "1", number),))
 
 
 def _batch(acts: Activations) -> tuple[int]:
@@ -285,10 +297,6 @@ def _product(mask: Tensor, other: Tensor) -> Tensor:
     if mask.shape != other.shape:
         raise ValueError(f"one mask has {tuple(mask.shape)} pixels, the other {tuple(other.shape)}")
     return mask * other.to(mask)
-
-
-def _bracketed(text: str) -> str:
-    return f"({text})" if " * " in text else text
 
 
 def _checked_mask(mask: Any) -> Tensor:

@@ -4,7 +4,7 @@ from .answers import Answers
 from .frames import Frame, encoded, picture, shown_as
 from .gate import Gate
 from .progress import Progress
-from .session import Session, described
+from .session import Past, Session, described
 from .tasks import Known, Refusal, Task, Tell
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Frame",
     "Gate",
     "Known",
+    "Past",
     "Progress",
     "Refusal",
     "Session",

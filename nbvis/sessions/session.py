@@ -4,7 +4,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -14,6 +14,21 @@ from .closing import close_at_exit
 from .frames import Frame, encoded, picture
 from .gate import Gate
 from .progress import Progress
+
+
+class Past(NamedTuple):
+    """How a run came to where it is.
+
+    Attributes:
+        origin: the options that it began with, or will.
+        changes: (index, changed options) of what changed while it went: `index` is the first step it applied to.
+        last: the newest step, None before the first.
+    """
+
+    origin: dict[str, Any]
+    changes: list[tuple[int, dict[str, Any]]]
+    last: Step | None
+
 
 Paint = Callable[["Session", str], tuple[dict[str, Any], tuple[bytes, ...]]]
 """(session, format) → what a header says beside where the run stands, and the pictures, encoded so ("": none)."""
@@ -169,6 +184,14 @@ class Session:
     def options(self) -> dict[str, Any]:
         """What the run goes by, as far as it has taken what was changed."""
         return dict(self._options)
+
+    @property
+    def past(self) -> Past:
+        """How the run came to where it is; of a renewed one, how it will begin."""
+        with self._lock:
+            if self._renewed:
+                return Past(self._options | self._inbox, [], None)
+            return Past(dict(self.origin), list(self.changes), self.last)
 
     def curve(self, reduce: Callable[[Tensor], Tensor]) -> list[list[float]]:
         """[index, value] of the run so far, thinned; `reduce` makes scores (steps, batch) one value a step."""

@@ -121,10 +121,10 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
 
     def recipe(self) -> str:
         """Python source that makes the picture shown, from the network, the image and an objective of your own."""
-        origin, height, width = self._session.origin, *self._shape[2:]
-        noise = f"Fourier({height}, {width}, channels={self._shape[1]}, seed={origin['seed']}).image()"
-        image = self._given.source if self._given and origin["images"] is self._image else noise
-        return dream_recipe(image, origin, self._session.changes, self._session.last)
+        past, height, width = self._session.past, *self._shape[2:]
+        noise = f"Fourier({height}, {width}, channels={self._shape[1]}, seed={past.origin['seed']}).image()"
+        image = self._given.source if self._given and past.origin["images"] is self._image else noise
+        return dream_recipe(image, past)
 
     @property
     def _image(self) -> Tensor | None:

@@ -148,9 +148,7 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
 
     def recipe(self) -> str:
         """Python source that makes the pictures shown, from the network and the image."""
-        session = self._session
-        source = self._given.source
-        return inversion_recipe(source, session.origin, session.changes, session.last, session.state == "finished")
+        return inversion_recipe(self._given.source, self._session.past, self._session.state == "finished")
 
     def _look_at(self, image: Images) -> None:
         given = given_image(image, "DropoutInverter")

@@ -186,11 +186,11 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
     def recipe(self) -> str:
         """Python source that makes the maps shown, from the network, the image and an objective of your own."""
         shown = self._asked()
-        about = f"{shown[0].target}"
-        if not isinstance(shown[0].target, Objective):
-            about += f"  # {self.expression}"
-        calls = {asked.method: asked.arguments() for asked in shown}
-        return attribution_recipe(self._subject.source, self.covered, int(self.window), about, calls)
+        found = {asked.method: self._session.get(asked) for asked in shown}
+        refused = {method: each.reason for method, each in found.items() if isinstance(each, Refusal)}
+        calls = {asked.method: asked.arguments() for asked in shown if asked.method not in refused}
+        source, target = self._subject.source, shown[0].target
+        return attribution_recipe(source, self.covered, int(self.window), target, self.expression, calls, refused)
 
     def save(self, path: str | Path) -> None:
         """Waits for the maps and writes them to a file, side by side; see `Widget.save`."""

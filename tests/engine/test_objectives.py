@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbvis.engine import Objective, activity, channel, custom, logit, unit
+from nbvis.engine.climb import _passes
+from nbvis.engine.source import Names
 
 
 def acts(seed: int = 0):
@@ -65,26 +67,86 @@ def test_scores(objective, expected, layers):
 
 
 numbers = st.floats(-1e6, 1e6, allow_nan=False).filter(lambda x: x == 0 or abs(x) > 1e-6)
+leaves = [channel("a", 1), unit("a", 0, 1, 2), logit(3), activity("a"), channel("b.0", 0)]
+leaves += [custom(lambda a: a.flatten(1).std(1), "a"), custom(lambda a: a.flatten(1).sum(1), "")]
+MASKS = [MASK, MASK / 2, torch.rand(4, 6, generator=torch.Generator().manual_seed(0)), (MASK > 0).double()]
+
+
+def masked(objective: Objective, mask: torch.Tensor) -> Objective:
+    try:
+        return objective.within(mask)
+    except ValueError:  # two masks that exclude each other
+        return objective
+
+
+def product(left: Objective, right: Objective) -> Objective:
+    return left + right if any(t.mask is not None for t in left.terms + right.terms) else left * right
+
+
 expressions = st.recursive(
-    st.sampled_from([channel("a", 1), unit("a", 0, 1, 2), logit(3), activity("a"), channel("b.0", 0)]),
+    st.sampled_from(leaves),
     lambda inner: st.one_of(
         st.tuples(inner, inner).map(lambda two: two[0] + two[1]),
         st.tuples(inner, inner).map(lambda two: two[0] - two[1]),
-        st.tuples(inner, inner).map(lambda two: two[0] * two[1]),
+        st.tuples(inner, inner).map(lambda two: product(*two)),
         st.tuples(numbers, inner).map(lambda two: two[0] * two[1]),
         st.tuples(inner, numbers).map(lambda two: two[0] - two[1]),
+        st.tuples(inner, st.sampled_from(MASKS)).map(lambda two: masked(*two)),
         inner.map(lambda one: -one),
+        inner.map(lambda one: one + leaves[0] + one),
     ),
-    max_leaves=6,
+    max_leaves=8,
 )
 
 
-@settings(max_examples=50)
+def parts(objective: Objective) -> list[tuple[torch.Tensor | None, torch.Tensor]]:
+    """Of each backward pass its mask and its scores without constants, in order: all that a gradient depends on."""
+    passes = _passes([objective], (4, 6), torch.device("cpu"), torch.float64)
+    moving = [(mask, tuple(term for term in part.terms if term.layers)) for mask, (part,) in passes if part]
+    return [(mask, Objective(terms).score(SEEN)) for mask, terms in moving]
+
+
+@settings(max_examples=300, deadline=None)
 @given(expressions)
-def test_the_text_of_any_expression_says_the_same(objective):
-    names = {"channel": channel, "unit": unit, "logit": logit, "activity": activity}
-    again = eval(str(objective), names)
+def test_the_source_of_any_expression_says_the_same_to_the_bit(objective):
+    names = Names(taken=["channel"])
+    source = objective.source(names)
+    scope = {"channel": channel, "unit": unit, "logit": logit, "activity": activity, "custom": custom}
+    again = eval(source, scope | names.masks | names.functions)
+    assert again.layers == objective.layers and str(again) == str(objective)
+    mine, its = parts(objective), parts(again)
+    assert len(mine) == len(its)
+    for (mask, score), (other, found) in zip(mine, its, strict=True):
+        assert torch.equal(score, found) and (mask is None) == (other is None)
+        assert mask is None or other is None or torch.equal(mask, other)
     assert torch.allclose(again.score(SEEN), objective.score(SEEN), rtol=1e-9, atol=1e-9)
+
+
+def test_masks_and_functions_have_a_name_each():
+    def contrast(a):
+        return a.flatten(1).std(1)
+
+    names = Names(taken=["energy"])
+    objective = custom(contrast, "a") + custom(lambda a: a.flatten(1).sum(1), "a").within(MASK)
+    objective += custom(contrast, "b.0").within(MASK / 2) - logit(1).within(MASK.clone())
+    assert objective.source(names) == (
+        "custom(contrast, 'a') + custom(function, 'a').within(mask) + custom(contrast, 'b.0').within(mask_2)"
+        " - logit(1).within(mask)"
+    )
+    assert [*names.masks, *names.functions] == ["mask", "mask_2", "contrast", "function"]
+    contrast.__name__ = "energy"
+    assert custom(contrast, "a").source(Names(taken=["energy"])) == "custom(energy_2, 'a')"
+    contrast.__name__ = "lambda"
+    assert str(custom(contrast, "a")) == "custom(function, 'a')"
+
+
+def test_what_shares_a_mask_is_written_within_one():
+    both = (logit(1) + 2 * logit(2)).within(MASK)
+    assert str(both) == "(logit(1) + 2 * logit(2)).within(mask)"
+    assert str(logit(1).within(MASK) + logit(2).within(MASK)) == "logit(1).within(mask) + logit(2).within(mask)"
+    assert str((both - logit(3)).within(MASK / 2)) == (
+        "((logit(1) + 2 * logit(2)).within(mask) - logit(3)).within(mask_2)"
+    )
 
 
 def test_the_text_reads_like_what_was_written():
