@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from .backward import gradients
 from .capture import LayerError, address, explained, tapped
 from .chance import unchanged_chance
+from .followed import Followed
 from .network import Network, named
 from .prepare import Prepared
-from .rules import Rectifiers, Rule
+from .rules import Rule
 from .stem import Stem
 from .steps import whole
 from .targets import Target
@@ -172,29 +173,28 @@ class Question:
     ) -> tuple[Tensor, Tensor]:
         """What lies at the place of the map, cut off from what is before it, and the scores that follow from it."""
         leaf = images.detach().requires_grad_(torch.is_grad_enabled()) if self.layer is None else images.detach()
-        entered = self.network.enter(leaf)
-        rules = Rectifiers(rule, leaky=True) if rule else nullcontext()
 
-        def run() -> tuple[Tensor, dict[str, Tensor]]:
+        def run() -> tuple[Tensor, dict[str, Tensor], Followed | None]:
+            entered = self.network.enter(leaf)
+            way = Followed(rule, entered) if rule else None
             place = (
                 nullcontext()
                 if self.layer is None
                 else _held(module, self.layer, values, self._call, self.network.precision)
             )
-            with place as held, tapped(module, self.target.names) as activations, rules:
+            with place as held, tapped(module, self.target.names) as activations, way or nullcontext():
                 module(entered)
             if held is None:
-                return leaf, activations
+                return leaf, activations, way
             if not held:
                 raise LayerError(f"layer {self.layer!r} is not called in the forward pass")
             self._call = held[0][0]
-            return held[0][1], activations
+            return held[0][1], activations, way
 
-        place, activations = explained(self.network, images, lambda: self._repeatable(run))  # type: ignore[misc]
-        scores = self.target.scores(self.network.read(activations), rows)
-        if isinstance(rules, Rectifiers):
-            self._check_rules(rules, scores)
-        return place, scores
+        place, activations, way = explained(self.network, images, lambda: self._repeatable(run))
+        if way is not None:
+            self._check_rules(way, activations, place)
+        return place, self.target.scores(self.network.read(activations), rows)
 
     def _prepared_scores(self, images: Tensor, rows: Tensor, read: Reading | None = None) -> Tensor:
         prepared = self._prepare()
@@ -235,7 +235,7 @@ class Question:
             )
         return found
 
-    def _check_rules(self, rules: Rectifiers, scores: Tensor) -> None:
+    def _check_rules(self, way: Followed, activations: Mapping[str, Tensor], place: Tensor) -> None:
         """Refuses a rule that would not be what its name says; notes where it changes nothing."""
         parts = named(eager(self.network.module)).items()
         scripted = [name for name, part in parts if isinstance(part, torch.jit.ScriptModule)]
@@ -244,18 +244,18 @@ class Question:
                 f"{self.method} cannot reach the ReLUs inside TorchScript ({scripted[0] or 'the network itself'}): "
                 "give the module as written"
             )
-        missed, ruled = unruled(scores)
+        missed, ruled = unruled(activations.values(), place, way)
         if missed:
             raise ValueError(
                 f"{self.method} has rules for ReLU, ReLU6, LeakyReLU and clamp(min=0) only, and here is "
                 f"{', '.join(missed)}: use gradient, integrated_gradients or grad_cam"
             )
-        if not rules.met:
+        if not way.met:
             raise ValueError(
                 f"{self.method} changes how gradients pass ReLUs, and this network has none: it would be the plain "
                 "gradient, so use that"
             )
-        if rules.met["leaky_relu"] and self.method == "deconvnet":
+        if way.met["leaky_relu"] and self.method == "deconvnet":
             self.notes.append(
                 "deconvnet knows no slope: a LeakyReLU lets through what comes back positive, as a ReLU does."
             )

@@ -39,6 +39,12 @@ class Gate:
         return (self.values > self.low) & ~self.above()
 
 
+_RECTIFYING = frozenset(
+    "relu relu_ relu6 hardtanh hardtanh_ clamp clamp_ clamp_min clamp_min_ clip clip_ leaky_relu leaky_relu_".split()
+)
+"""Functions that may be a rectifier."""
+
+
 class Rectifiers(TorchFunctionMode):
     """Within it, every ReLU and ReLU6 has the backward rule given: module, functional, in-place, method or reused.
 
@@ -61,6 +67,8 @@ class Rectifiers(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Runs the function; a rectifier runs with the rule."""
+        if getattr(func, "__name__", "") not in _RECTIFYING:
+            return func(*args, **kwargs) if kwargs else func(*args)
         kwargs = kwargs or {}
         bounds = _bounds(func, args, kwargs) or (_leaky(func, args, kwargs) if self.leaky else None)
         images: Any = args[0] if args else kwargs.get("input")
@@ -114,6 +122,11 @@ class _Rectifier(torch.autograd.Function):
         (kept,) = ctx.saved_tensors
         gate = Gate(kept, ctx.low, ctx.high, ctx.slope)
         return ctx.rule(gradients[0], gate), None, None, None, None, None, None
+
+
+def is_rectifier(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Whether a call is one of a ReLU, ReLU6 or LeakyReLU."""
+    return bool(_bounds(func, args, kwargs) or _leaky(func, args, kwargs))
 
 
 def _in_place(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
