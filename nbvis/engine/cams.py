@@ -45,7 +45,7 @@ def last_with_space(network: Network, images: Tensor) -> str:
                     names.append(name) if isinstance(output, Tensor) and has_space(output.shape) else None
                 )
             )
-    with torch.no_grad(), unchanged_chance(network.device):
+    with torch.no_grad(), unchanged_chance():
         explained(network, images, lambda: twin(network.enter(images[:1])))
     if not names:
         raise LayerError("no layer of this network has rows and columns, so there is no class activation map")

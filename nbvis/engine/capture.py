@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from .chance import unchanged_chance
+from .guard import TwinError
 from .images import Images, as_images
 from .network import Network, as_network, named, near
 from .receptive import ReceptiveFields
 from .twin import eager
+from .uncompiled import uncompiled
 
 _T = TypeVar("_T")
 
@@ -81,7 +83,7 @@ def layers(network: Network | nn.Module, images: Images) -> list[Layer]:
     for name, module in twin.named_modules():
         if name != OUTPUT:
             module.register_forward_hook(hook(name))
-    with torch.no_grad(), unchanged_chance(network.device):
+    with torch.no_grad(), unchanged_chance():
         entered = explained(network, images, lambda: network.enter(images[:1]))
         with fields.from_input(entered):
             explained(network, images, lambda: twin(entered))
@@ -114,7 +116,7 @@ def activations(network: Network | nn.Module, images: Images, names: Sequence[st
     network, images = as_network(network), as_images(images)
     if isinstance(names, str):
         raise TypeError(f"names is a list of layer names, such as [{names!r}], not one string")
-    with torch.no_grad(), unchanged_chance(network.device):
+    with torch.no_grad(), unchanged_chance():
         calls = count_calls(network, images, names)
         twin = network.twin()
         found = explained(network, images, lambda: forward(twin, network.enter(images), names, calls))
@@ -126,7 +128,8 @@ def capture(network: Network | nn.Module, names: Sequence[str]) -> Iterator[dict
     """The named layers' activations during your own forward passes, with their graph, as a dict that fills itself.
 
     Args:
-        network: a `Network` or a bare module; hooks stay on it only inside the `with` block.
+        network: a `Network` or a bare module; hooks stay on it only inside the `with` block. Compiled modules run as
+            they are written inside it, in every thread.
         names: layer names, addressed as for `activations`.
 
     Yields:
@@ -143,7 +146,7 @@ def capture(network: Network | nn.Module, names: Sequence[str]) -> Iterator[dict
         torch.Size([1, 8, 7, 7])
     """
     network = as_network(network)
-    with tapped(eager(network.module), names) as found:
+    with uncompiled(), tapped(eager(network.module), names) as found:
         # `network(images)` runs a twin, which the hooks on the module itself know nothing of.
         network.observers.append(observer := lambda twin: tapped(twin, names, found=found))
         try:
@@ -196,7 +199,7 @@ def count_calls(network: Network, images: Tensor, names: Sequence[str]) -> dict[
         twin(entered)
     except Exception as error:
         if any(counts[name] <= (call or 0) for name, (_, call) in places.items()):
-            raise does_not_run(network, images, error) from error
+            raise error if isinstance(error, TwinError) else does_not_run(network, images, error) from error
     for name, (place, call) in places.items():
         if counts[name] <= (call or 0):
             times = "is never called in the forward pass"
@@ -213,7 +216,7 @@ def explained(network: Network, images: Tensor, run: Callable[[], _T]) -> _T:
     """What `run` gives, or the network's own error with a sentence that says which pictures it was given."""
     try:
         return run()
-    except LayerError:
+    except (LayerError, TwinError):
         raise
     except Exception as error:
         raise does_not_run(network, images, error) from error
@@ -248,16 +251,18 @@ def tapped(
     modules = named(module)
     places = {name: address(name, modules) for name in names}
     found = {} if found is None else found
+    # By their ids, because a twin made inside the block has copies of these hooks, bound to its own parts.
+    whole, tapped_parts = id(module), {place: id(modules[place]) for place, _ in places.values()}
     counts = dict.fromkeys(names, 0)
 
     def restart(part: nn.Module, *_: object) -> None:
-        if part is module:
+        if id(part) == whole:
             found.clear()
             counts.update(dict.fromkeys(names, 0))
 
     def hook(name: str, place: str, call: int | None) -> Callable[..., None]:
         def keep(part: nn.Module, args: object, output: object) -> None:
-            if part is not modules[place]:  # a twin made inside the block has a copy of this hook
+            if id(part) != tapped_parts[place]:
                 return
             counts[name] += 1
             wanted = call is None or counts[name] == call + 1

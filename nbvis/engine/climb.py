@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .backward import gradients
-from .chance import unchanged_chance
+from .chance import Deal, Draws, dealing, unchanged_chance
 from .images import Images, checked_images
 from .network import Network, as_network
 from .objectives import Objective, Objectives, Term
@@ -116,11 +116,10 @@ class Climb:
         self, images: Tensor, view: Callable[[Tensor], Tensor], seed: int, shape: Callable[[Tensor], Tensor]
     ) -> tuple[Tensor, Tensor]:
         images = images.detach().requires_grad_()
-        if self._prepared.draws_chance:
-            with unchanged_chance(self.device, seed):
-                activations = self._prepared(view(images))
-        else:
-            activations = self._prepared(view(images))
+        with dealing(Deal(seed)) as deal:
+            with Draws(deal):
+                seen = view(images)
+            activations = self._prepared(seen)
         rows = [_row(activations, i) if len(self.objectives) > 1 else activations for i in range(len(self.objectives))]
         total, gradient = torch.zeros(len(images), device=self.device, dtype=self.dtype), torch.zeros_like(images)
         for k, (mask, parts) in enumerate(self._passes):
@@ -184,7 +183,7 @@ def _mask(part: Objective, size: Sequence[int]) -> Tensor:
 def _probe(prepared: Prepared, objectives: Sequence[Objective], images: Tensor) -> None:
     """Scores one image, so that a channel out of range or a layer without gradient is an error before any work."""
     image = images[:1].detach().requires_grad_()
-    with torch.enable_grad(), unchanged_chance(prepared.network.device):
+    with torch.enable_grad(), unchanged_chance():
         activations = prepared(image)
     for name, activation in activations.items():
         if not activation.requires_grad:

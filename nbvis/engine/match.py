@@ -1,6 +1,7 @@
 """How far pictures without dropout are from what they gave with it, and the gradient that leads there."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -49,10 +50,7 @@ class Match:
         """Loss (rows,) and gradient of those rows of the images."""
         self._prepared.refresh()
         leaf = images[rows].requires_grad_()
-        if self._prepared.draws_chance or self._dropouts.always_on:
-            with unchanged_chance(self._device, 0), self._dropouts:
-                found = self._prepared(leaf)
-        else:
+        with unchanged_chance(0), self._dropouts if self._dropouts.always_on else nullcontext():
             found = self._prepared(leaf)
         losses = []
         for name, weight in self._weights.items():

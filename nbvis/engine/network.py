@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .chance import unchanged_chance
+from .entrance import Entrance
 from .images import Images, as_images
 from .twin import KeptTwin, eager, tensors_of, twin_of
 
@@ -55,10 +56,11 @@ class Network:
         self.name = type(eager(module)).__name__
         self.observers: list[Callable[[nn.Module], AbstractContextManager[object]]] = []
         self._kept: list[KeptTwin] = []
+        self._entrances: list[Entrance] = []
 
     def __call__(self, images: Images) -> Tensor:
         """The module's output for images in [0, 1], in eval mode; gradients reach the images, never the weights."""
-        with unchanged_chance(self.device), ExitStack() as watching:
+        with unchanged_chance(), ExitStack() as watching:
             twin = self.twin()
             for observer in self.observers:
                 watching.enter_context(observer(twin))
@@ -85,12 +87,27 @@ class Network:
         return torch.float64 if self.dtype == torch.float64 else torch.float32
 
     def enter(self, images: Tensor) -> Tensor:
-        """Images in [0, 1] as the module takes them: its device, its own preprocessing, its dtype."""
+        """Images in [0, 1] as the module takes them: its device, its own preprocessing, its dtype.
+
+        A preprocessing that is a module, or holds some, is a guest too: private copies of them run, in eval mode.
+        """
         # A copy, because a module may begin with an operation in place.
         images = images.to(self.device, self.precision, copy=True)
-        entered = images if self.preprocess is None else self.preprocess(images)
+        entered = images if self.preprocess is None else self._preprocessed(images)
         # What the preprocessing has made of another type, it has for a reason.
         return entered.to(self.dtype) if getattr(entered, "dtype", None) == self.precision else entered
+
+    def _preprocessed(self, images: Tensor) -> Tensor:
+        assert self.preprocess is not None
+        try:
+            entrance = self._entrances.pop()  # whoever runs meanwhile, in another thread, makes its own
+        except IndexError:
+            entrance = None
+        if entrance is None or entrance.function is not self.preprocess:
+            entrance = Entrance(self.preprocess)
+        entered = entrance(images)
+        self._entrances[:] = [entrance]
+        return entered
 
     def read(self, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Activations as scores are taken of them: in at least single precision, where a square does not overflow."""
@@ -118,8 +135,8 @@ class Network:
             self._kept[:] = [kept]
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the kept twin, so that a copy makes its own."""
-        return {**vars(self), "_kept": []}
+        """All but what is kept for the next run, so that a copy makes its own."""
+        return {**vars(self), "_kept": [], "_entrances": []}
 
     @classmethod
     def torchvision(cls, name: str, weights: str | None = "DEFAULT", device: str | torch.device = "auto") -> "Network":

@@ -60,7 +60,7 @@ class Noisy:
         if insert is not None and insert not in modules:
             raise LayerError(f"no layer {insert!r} to insert dropout after{near(insert, [n for n in modules if n])}")
         self._insert = insert
-        with torch.no_grad(), unchanged_chance(network.device):
+        with torch.no_grad(), unchanged_chance():
             self._calls = count_calls(network, images, [*self.names, *([insert] if insert else [])])
         self.dropouts = Dropouts()
         self._quiet, self._loud = network.twin(), self._twin()
@@ -141,7 +141,7 @@ class Noisy:
         for name, part in named(twin).items():
             part.register_forward_hook(note(name))
         self.dropouts.noise = Poison(0)
-        with torch.no_grad(), unchanged_chance(self.network.device), self.dropouts:
+        with torch.no_grad(), unchanged_chance(), self.dropouts:
             try:
                 twin(self.network.enter(images[:1]))
             except Exception:  # it may well refuse NaN
@@ -156,7 +156,7 @@ class Noisy:
         twin = self._quiet if noise is None else self._loud
         for k, (chunk, number) in enumerate(zip(chunks, numbers, strict=True)):
             self.dropouts.noise = None if noise is None else noise[k]
-            with unchanged_chance(self.network.device, number), self.dropouts, tapped(twin, self.names) as answers:
+            with unchanged_chance(number), self.dropouts, tapped(twin, self.names) as answers:
                 outputs.append(explained(self.network, chunk, lambda c=chunk: twin(self.network.enter(c))))
             found.append(self.network.read({name: answers[name].detach() for name in self.names}))
         self.dropouts.noise = None

@@ -57,7 +57,7 @@ class Prepared:
         self.names = tuple(names)
         self._copied = copied
         self._trial = images[:1].detach()
-        with torch.inference_mode(False), torch.no_grad(), unchanged_chance(network.device) as drew:
+        with torch.inference_mode(False), torch.no_grad(), unchanged_chance() as drew:
             self._make()
         self.draws_chance = drew[0]
 
@@ -76,7 +76,7 @@ class Prepared:
     def refresh(self) -> None:
         """Makes the copy again if the original's weights or buffers have changed."""
         if fingerprint(self.network.module) != self._made_from:
-            with torch.inference_mode(False), torch.no_grad(), unchanged_chance(self.network.device):
+            with torch.inference_mode(False), torch.no_grad(), unchanged_chance():
                 self._make()
 
     def _make(self) -> None:

@@ -98,7 +98,7 @@ def preprocessing_check(network: Network | nn.Module, images: Images) -> Preproc
     network = as_network(network)
     images = checked_images(images, bounded=False).detach().to(network.device, network.precision)
     judge, notes = _Judge(network), []
-    with torch.no_grad(), unchanged_chance(network.device):
+    with torch.no_grad(), unchanged_chance():
         candidates = _candidates(network, images, notes)
         readings = {way: judge.read(entered, images, _name(*way)) for way, entered in candidates.items()}
     own, *others = readings.values()

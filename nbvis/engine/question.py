@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -128,14 +127,16 @@ class Question:
             at_images.add(self.rows, stem.at_images(at_stem.stacked(), self.images), [1.0] * len(self.rows))
         return at_images.stacked()
 
+    # The decorators work step by step: modes that a generator enters would hold for whoever asks it, too.
+    @torch.inference_mode(False)
+    @torch.no_grad()
     def readings(
         self, points: Points, samples: int, chunk: int | None, read: Reading | None = None
     ) -> Iterator[tuple[int, int, Tensor]]:
         """What is read off for each sample of each image, the score by default, as (row, sample, value)."""
-        with torch.inference_mode(False), torch.no_grad():
-            for rows, numbers in self._chunks(samples, chunk):
-                values = self._prepared_scores(points(rows, numbers), rows, read)
-                yield from zip(rows.tolist(), numbers.tolist(), values, strict=True)
+        for rows, numbers in self._chunks(samples, chunk):
+            values = self._prepared_scores(points(rows, numbers), rows, read)
+            yield from zip(rows.tolist(), numbers.tolist(), values, strict=True)
 
     def _chunks(self, samples: int, chunk: int | None) -> Iterator[tuple[Tensor, Tensor]]:
         """All pairs (row, sample) in chunks, the progress being told after each.
@@ -175,15 +176,16 @@ class Question:
         leaf = images.detach().requires_grad_(torch.is_grad_enabled()) if self.layer is None else images.detach()
 
         def run() -> tuple[Tensor, dict[str, Tensor], Followed | None]:
-            entered = self.network.enter(leaf)
-            way = Followed(rule, entered) if rule else None
             place = (
                 nullcontext()
                 if self.layer is None
                 else _held(module, self.layer, values, self._call, self.network.precision)
             )
-            with place as held, tapped(module, self.target.names) as activations, way or nullcontext():
-                module(entered)
+            with place as held, tapped(module, self.target.names) as activations, unchanged_chance(seed=0):
+                entered = self.network.enter(leaf)
+                way = Followed(rule, entered) if rule else None
+                with way or nullcontext():
+                    module(entered)
             if held is None:
                 return leaf, activations, way
             if not held:
@@ -191,14 +193,14 @@ class Question:
             self._call = held[0][0]
             return held[0][1], activations, way
 
-        place, activations, way = explained(self.network, images, lambda: self._repeatable(run))
+        place, activations, way = explained(self.network, images, run)
         if way is not None:
             self._check_rules(way, activations, place)
         return place, self.target.scores(self.network.read(activations), rows)
 
     def _prepared_scores(self, images: Tensor, rows: Tensor, read: Reading | None = None) -> Tensor:
         prepared = self._prepare()
-        with unchanged_chance(self.network.device, seed=0) if prepared.draws_chance else nullcontext():
+        with unchanged_chance(seed=0):  # so that the same call gives the same map
             activations = explained(self.network, images, lambda: prepared(images))
         return (read or self.target.scores)(activations, rows)
 
@@ -209,21 +211,6 @@ class Question:
             copied = "none" if self.gradients else "small"
             self._prepared = Prepared(self.network, self.target.names, self.images, copied)
         return self._prepared
-
-    def _repeatable(self, run: Callable[[], Any]) -> Any:
-        """Runs it, and again from a seed if it draws random numbers, so that the same call gives the same map."""
-        before = torch.get_rng_state()
-        result = run()
-        # Watching each operation costs a tenth of a pass: only where somebody drew, who may be another thread.
-        if self.network.device.type != "cuda" and torch.equal(before, torch.get_rng_state()):
-            return result
-        with unchanged_chance(self.network.device) as drew:
-            result = run()
-        if not drew[0]:
-            return result
-        torch.set_rng_state(before)
-        with unchanged_chance(self.network.device, seed=0):
-            return run()
 
     def _gradient(self, scores: Tensor, values: Tensor) -> Tensor:
         (found,) = gradients(scores, [values], self.network.dtype)

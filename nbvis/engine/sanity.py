@@ -156,7 +156,7 @@ def _from_the_top(network: Network, images: Tensor) -> list[str]:
     for name, part in named(twin).items():
         if any(weight is not None for weight in part._parameters.values()):
             part.register_forward_pre_hook(_once(name, order))
-    with torch.no_grad(), unchanged_chance(network.device):
+    with torch.no_grad(), unchanged_chance():
         twin(network.enter(images[:1]))
     if not order:
         raise ValueError(f"{network.name} has no layer with weights, so there is nothing to randomise")

@@ -12,15 +12,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .binding import Binding
+from .code import uses_of
+from .guard import CALL, Guard
+
 
 def twin_of(module: nn.Module) -> nn.Module:
     """A structural copy that shares the weights' storage, frozen and in eval mode; all other tensors are its own.
 
     Every part has its empty twin before any is filled, so that parts may refer to each other in circles.
     """
+    return twins_of([module])[id(module)]
+
+
+def twins_of(modules: Sequence[nn.Module]) -> dict[int, Any]:
+    """A twin of each module, and of each of its parts and tensors, by `id`; parts that they share have one twin."""
     memo: dict[int, Any] = {}
-    parts = [part for part in module.modules() if not isinstance(part, torch.jit.ScriptModule)]
-    scripts = [part for part in module.modules() if isinstance(part, torch.jit.ScriptModule)]
+    every = list(dict.fromkeys(part for module in modules for part in module.modules()))
+    parts = [part for part in every if not isinstance(part, torch.jit.ScriptModule)]
+    scripts = [part for part in every if isinstance(part, torch.jit.ScriptModule)]
     inner = {id(below) for part in scripts for below in part.modules() if below is not part}
     memo.update({id(part): _Scripted(part) for part in scripts if id(part) not in inner})
     for part in parts:
@@ -35,11 +45,14 @@ def twin_of(module: nn.Module) -> nn.Module:
     for part in parts:
         if eager(part) is not part:
             memo[id(part)] = memo[id(eager(part))]
+    twins, bind = dict(memo), Binding(dict(memo))
     for part in parts:
         if eager(part) is part:
-            own = {k: v if type(v) in _PLAIN else _copied(v, memo) for k, v in vars(part).items()}
-            vars(memo[id(part)]).update(own, training=False, _compiled_call_impl=None)
-    return memo[id(module)]
+            own = {k: v if type(v) in _PLAIN else _copied(v, memo, bind) for k, v in vars(part).items() if k != CALL}
+            vars(memo[id(part)]).update(own, training=False)
+    for module in modules:
+        vars(twins[id(module)])[CALL] = Guard(eager(module), twins[id(module)], uses_of(eager(module)))
+    return twins
 
 
 def eager(module: nn.Module) -> nn.Module:
@@ -93,7 +106,7 @@ def _alias(parameter: Tensor) -> Tensor:
     return parameter.detach().clone() if parameter.is_inference() else parameter.detach()
 
 
-def _copied(value: Any, memo: dict[int, Any]) -> Any:
+def _copied(value: Any, memo: dict[int, Any], bind: Binding) -> Any:
     """A deep copy in which what cannot be copied (a lock, an open file) is shared, and only that."""
     # Most of a module is plain settings and dicts of hooks or of what has its twin already; deepcopy is slow to see it.
     kind = type(value)
@@ -105,14 +118,14 @@ def _copied(value: Any, memo: dict[int, Any]) -> Any:
         return {key: None if each is None else memo[id(each)] for key, each in value.items()}
     size = len(memo)
     try:
-        return copy.deepcopy(value, memo)
+        return bind(copy.deepcopy(value, memo))
     except Exception:
         while len(memo) > size:  # half-made copies
             memo.popitem()
         if not isinstance(value, dict):
-            return value
+            return bind(value)
         own = copy.copy(value)
-        own.update({key: _copied(each, memo) for key, each in value.items()})
+        own.update({key: _copied(each, memo, bind) for key, each in value.items()})
         return own
 
 
@@ -136,7 +149,9 @@ class KeptTwin:
         self._sides = _Contents(module), _Contents(twin)
         self._weights: list[tuple[Tensor, Tensor]] = []
         self._copies: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
-        self.lasting = all(side.known for side in self._sides)
+        # A function that was bound to the twin holds what others may put something else for.
+        bound = self._sides[0].functions != self._sides[1].functions
+        self.lasting = all(side.known for side in self._sides) and not bound
         for part, own in zip(module.modules(), twin.modules(), strict=True) if self.lasting else ():
             holders: list[tuple[Any, Any]] = [(part._buffers, own._buffers), (vars(part), vars(own))]
             copies = [(k, v, ours) for theirs, ours in holders for k, v in theirs.items() if isinstance(v, Tensor)]
@@ -173,6 +188,7 @@ class _Contents:
         self._own = {id(part) for part in self._parts}
         self._holders = {id(each) for part in self._parts for each in (vars(part), part._parameters, part._buffers)}
         self._types, self._vars = [*map(type, self._parts)], [*map(vars, self._parts)]
+        self.functions: list[int] = []
         self._full: list[Any] = []
         self._empty: list[Any] = []
         self.known = all(
@@ -212,10 +228,20 @@ class _Contents:
             return all((type(each) in tensors and each.layout is torch.strided) or self._watch(each) for each in inner)
         if isinstance(value, tuple):
             return all(self._watch(each) for each in value)
+        if kind is FunctionType:
+            self.functions.append(id(value))
         return kind in _FIXED or isinstance(value, type | Enum) or id(value) in self._own
 
 
-_FIXED = _PLAIN | {FunctionType, BuiltinFunctionType, torch.dtype, torch.device, torch.layout, torch.memory_format}
+_FIXED = _PLAIN | {
+    Guard,
+    FunctionType,
+    BuiltinFunctionType,
+    torch.dtype,
+    torch.device,
+    torch.layout,
+    torch.memory_format,
+}
 
 
 def _same(now: Iterable[Any], before: Sequence[Any]) -> bool:
