@@ -61,6 +61,7 @@ class Attribution:
     layer: str | None
 
 
+@torch.inference_mode(False)
 def attribute(
     network: Network | nn.Module,
     images: Images,

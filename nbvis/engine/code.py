@@ -87,9 +87,7 @@ def names_in(code: CodeType) -> Names:
     return Names(
         frozenset(read).union(*(each.read for each in inner)),
         frozenset(chain[1] for chain in chains if chain[0] == _FIRST and len(chain) > 1),
-        frozenset(name for chain in chains if chain[0] != _FIRST for name in chain).union(
-            *(each.taken for each in inner)
-        ),
+        frozenset(taken).union(*(each.taken for each in inner)),
         frozenset(imported).union(*(each.imported for each in inner)),
         written or any(each.written for each in inner),
     )
@@ -182,8 +180,9 @@ class _Search:
         for cell in contents(function):
             if callable(cell) and not isinstance(cell, nn.Module):
                 self.value(cell)
-        for name in names.own if kind is not None else ():
-            self.method(kind, name)
+        if kind is not None:
+            for name in names.own:
+                self.method(kind, name)
 
 
 MOST = 1000

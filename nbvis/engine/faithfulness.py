@@ -43,6 +43,7 @@ class Faithfulness:
     notes: list[str]
 
 
+@torch.inference_mode(False)
 def faithfulness(
     network: Network | nn.Module,
     images: Images,

@@ -192,6 +192,9 @@ def checked_images(images: Images, *, name: str = "images", bounded: bool = True
         ValueError: if they are not (batch, channels, height, width) in [0, 1]; the message says what they are.
     """
     images = as_images(images, name=name)
+    if images.is_inference():  # no gradient would reach it
+        with torch.inference_mode(False):
+            images = images.clone()
     if not images.is_floating_point():
         raise TypeError(f"{name} must be float in [0, 1], not {images.dtype}: divide by 255, as {name} / 255")
     if images.dim() != 4 or not images.numel():

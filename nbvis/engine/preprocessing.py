@@ -67,6 +67,7 @@ class PreprocessingCheck(Reading):
     notes: list[str]
 
 
+@torch.inference_mode(False)
 def preprocessing_check(network: Network | nn.Module, images: Images) -> PreprocessingCheck:
     """What range of values a network really sees, and whether another preprocessing fits it much better.
 

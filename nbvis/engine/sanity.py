@@ -59,6 +59,7 @@ class RandomizationCheck:
     notes: list[str]
 
 
+@torch.inference_mode(False)
 def randomization_check(
     network: Network | nn.Module,
     images: Images,

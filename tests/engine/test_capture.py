@@ -297,3 +297,35 @@ def test_capture_sees_passes_through_the_network_and_through_its_module(convnet,
     before = seen["0"]
     network(images)
     assert seen["0"] is before and not net[0]._forward_hooks
+
+
+COMPILED = {
+    "wrapped": lambda net: (compiled_(net), "0"),
+    "a part": lambda net: (nn.Sequential(compiled_(net)), "0.0"),
+}
+
+
+@pytest.mark.parametrize("kind", [*COMPILED, "in place", "from outside"])
+def test_capture_sees_a_compiled_module_that_has_run(convnet, pictures, kind):
+    from torch._dynamo import eval_frame
+
+    net, images = convnet(), pictures(1, 3, 8, 8)
+    caught, name, run = net, "0", compiled_(net) if kind == "from outside" else net
+    if kind == "in place":
+        net.compile(backend="eager")
+    elif kind in COMPILED:
+        caught, name = COMPILED[kind](net)
+        run = caught
+    for _ in range(2):
+        run(images)
+    before = eval_frame._stance
+    with capture(caught, [name]) as seen:
+        run(images)
+        with capture(caught, [name]) as inner:
+            run(images)
+        run(images)
+    assert torch.equal(seen[name], net[0](images)) and torch.equal(inner[name], net[0](images))
+    assert eval_frame._stance == before
+    del seen[name]
+    run(images)
+    assert not seen

@@ -2,9 +2,11 @@
 
 import threading
 from contextlib import nullcontext
+from functools import partial
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from nbvis.engine import (
@@ -14,16 +16,20 @@ from nbvis.engine import (
     activations,
     activity,
     ascend,
+    attribute,
     capture,
     channel,
     check_objective,
     dream,
     dropped_layers,
+    faithfulness,
     invert_dropout,
     jitter,
     last,
     layers,
     logit,
+    preprocessing_check,
+    randomization_check,
 )
 
 
@@ -108,6 +114,26 @@ CALLS = {
     "dropped layers": lambda net, images: dropped_layers(net, images, insert="first"),
     "invert": lambda net, images: last(invert_dropout(net, "head", images, steps=2, tolerance=0)).corrupted_output,
     "invert in train mode": lambda net, images: last(invert_dropout(net, "second", images, steps=2, active="train")),
+}
+
+METHODS = {
+    "gradient": {},
+    "input_x_gradient": {},
+    "integrated_gradients": {"steps": 3, "chunk": 2},
+    "smoothgrad": {"samples": 2},
+    "grad_cam": {"layer": "second"},
+    "occlusion": {"window": 4},
+}
+CALLS |= {
+    method: lambda net, images, method=method, options=options: attribute(net, images, 1, method=method, **options)
+    for method, options in METHODS.items()
+} | {
+    "attribution at a layer": lambda net, images: attribute(
+        net, images, 1, method="integrated_gradients", layer="norm", steps=2
+    ),
+    "faithfulness": lambda net, images: faithfulness(net, images, images, cell=4, points=2),
+    "randomization check": lambda net, images: randomization_check(net, images, "gradient", stages=2),
+    "preprocessing check": lambda net, images: preprocessing_check(net, images),
 }
 
 
@@ -218,6 +244,18 @@ def test_images_and_modules_made_in_inference_mode_can_be_optimised(pictures):
         assert second.score > 0 and not torch.equal(second.image, images)
 
 
+@pytest.mark.parametrize("name", [*METHODS, "faithfulness", "randomization check", "attribution at a layer"])
+def test_what_is_asked_in_inference_mode_is_answered_as_outside(guest, house, pictures, name):
+    def answer() -> torch.Tensor:
+        found = CALLS[name](guest, pictures(2, 3, 8, 8))
+        return found.insertion["attribution"] if name == "faithfulness" else found.map
+
+    outside = answer()
+    with torch.inference_mode(), house(guest):
+        inside = answer()
+    assert not inside.is_inference() and torch.equal(inside, outside)
+
+
 def test_images_that_require_gradients_get_none(convnet, pictures):
     images = pictures(1, 3, 10, 10).requires_grad_()
     for run in (
@@ -287,3 +325,109 @@ def test_hooks_that_cannot_be_copied_stay_on_the_users_module(convnet, house, pi
         last(ascend(net, logit(0), Pixels(pictures(1, 3, 8, 8)), steps=1))
     net(pictures(1, 3, 8, 8))
     assert recorder.count >= 1
+
+
+class Step(nn.Module):
+    """A preprocessing with everything that a careless host could spoil."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.drop, self.times = nn.BatchNorm2d(3), nn.Dropout(0.5), 0
+
+    def forward(self, images):
+        self.times += 1
+        return self.drop(self.norm(images))
+
+
+class Chain:
+    """Like torchvision's Compose: no module itself."""
+
+    def __init__(self, *steps):
+        self.steps = steps
+
+    def __call__(self, images):
+        for step in self.steps:
+            images = step(images)
+        return images
+
+
+def _double(images):
+    return 2 * images
+
+
+PREPROCESSING = {
+    "a module": lambda step: step,
+    "a sequence": lambda step: nn.Sequential(step, nn.Hardtanh()),
+    "a chain": lambda step: Chain(_double, step),
+    "a chain in a chain": lambda step: Chain(Chain(step)),
+    "a method": lambda step: step.forward,
+    "a partial": lambda step: partial(lambda images, *, through: through(images), through=step),
+    "a closure": lambda step: lambda images: step(images),
+    "a closure over a chain": lambda step: (lambda chain: lambda images: chain(images))(Chain(step, _double)),
+}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("kind", PREPROCESSING)
+def test_a_preprocessing_in_train_mode_is_a_guest_too(convnet, house, pictures, kind, fails):
+    step, images = Step().double().train(), pictures(2, 3, 9, 9)
+    with torch.random.fork_rng():
+        step(images)
+    net = convnet()
+    network = Network(net[0] if fails else net, preprocess=PREPROCESSING[kind](step), device="cpu")
+    step.eval()
+    expected = network.module(PREPROCESSING[kind](step)(images))
+    step.train()
+    times = step.times
+    if fails:
+        network.module = nn.Sequential(net[0], nn.Conv2d(99, 1, 1).double())
+    for _ in range(2):
+        with house(step), house(net):
+            if fails:
+                for call in (attribute, layers, preprocessing_check):
+                    with pytest.raises(RuntimeError):
+                        call(network, images)
+            else:
+                assert torch.equal(network(images), expected)
+                assert torch.equal(attribute(network, images, 1).score, expected[:, 1])
+                last(ascend(network, logit(1), Pixels(images), steps=2))
+                preprocessing_check(network, images)
+    assert step.times == times
+
+
+def test_a_preprocessing_that_changes_between_two_calls_counts(convnet, pictures):
+    step, images = Step().double().train(), pictures(2, 3, 9, 9)
+    network = Network(convnet(), preprocess=step, device="cpu")
+    before = network(images)
+    with torch.no_grad():
+        step.norm.bias += 1
+    assert not torch.equal(network(images), before)
+    step.norm.bias.data -= 1
+    assert torch.allclose(network(images), before)
+    step.norm.running_mean += 1
+    assert not torch.allclose(network(images), before)
+
+
+RECORDED = {  # passes with a graph that a hook of the user's sees
+    "gradient": (lambda net, images: attribute(net, images, 1), 1),
+    "integrated gradients": (
+        lambda net, images: attribute(net, images, 1, method="integrated_gradients", steps=6, chunk=2),
+        3,
+    ),
+    "occlusion": (lambda net, images: attribute(net, images, 1, method="occlusion", window=4), 0),
+    "ascend": (lambda net, images: last(ascend(net, logit(1), Pixels(images), steps=5)), 6),
+    "activations": (lambda net, images: activations(net, images, ["6"]), 0),
+}
+
+
+@pytest.mark.parametrize("draws", [False, True])
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_hook_that_records_is_given_a_graph_as_often_as_documented(convnet, pictures, name, draws):
+    net, images = convnet(), pictures(1, 3, 9, 9)
+    if draws:
+        net[5].forward = lambda x: F.dropout(x, 0.1)
+    recorded = []
+    net[3].register_forward_hook(lambda part, given, output: recorded.append(output))
+    call, times = RECORDED[name]
+    call(net, images)
+    assert recorded and sum(output.requires_grad for output in recorded) == times
