@@ -8,11 +8,13 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from .axes import Axes
 from .chance import unchanged_chance
 from .guard import TwinError
 from .images import Images, as_images
+from .layout import Activations, Layout
 from .network import Network, as_network, named, near
-from .receptive import ReceptiveFields
+from .trace import Trace
 from .twin import eager
 from .uncompiled import uncompiled
 
@@ -29,9 +31,12 @@ class Layer:
     Attributes:
         name: as in `named_modules()`.
         kind: its class.
-        shape: of its (last) output, (batch, channels, height, width) or shorter.
+        shape: of its (last) output as it returns it, (batch, channels, height, width) or shorter, or in its own order.
         calls: how often one forward pass calls it.
-        receptive_field: (height, width) in pixels of the image that one unit can see, None if unbounded.
+        receptive_field: (height, width) in pixels of the image that one unit can see; None if that is unbounded, or a
+            function on the way is not understood.
+        axes: which dimensions of the output are channels, rows and columns, such as (image, row, column, channel);
+            `axes.planes(activation)` is (batch, channels, rows, columns) for each layer with a grid.
     """
 
     name: str
@@ -39,6 +44,12 @@ class Layer:
     shape: tuple[int, ...]
     calls: int
     receptive_field: tuple[int, int] | None
+    axes: Axes
+
+    @property
+    def planes_shape(self) -> tuple[int, ...]:
+        """(channels, rows, columns), or (channels, …) where there is no grid: what `channel` and `unit` count in."""
+        return tuple(self.axes.planes(torch.empty(self.shape, device="meta")).shape[1:])
 
 
 class LayerError(ValueError):
@@ -69,13 +80,14 @@ def layers(network: Network | nn.Module, images: Images) -> list[Layer]:
     """
     network, images = as_network(network), as_images(images)
     found: dict[str, Layer] = {}
-    fields = ReceptiveFields()
+    trace = Trace(fields=True)
 
     def hook(name: str) -> Callable[..., None]:
-        def record(module: nn.Module, args: object, output: object) -> None:
+        def record(module: nn.Module, args: tuple[object, ...], output: object) -> None:
             if isinstance(output, Tensor):
                 calls = found[name].calls + 1 if name in found else 1
-                found[name] = Layer(name, type(module).__name__, tuple(output.shape), calls, fields.of(output))
+                kind, field = type(module).__name__, trace.receptive_field(output)
+                found[name] = Layer(name, kind, tuple(output.shape), calls, field, trace.axes(output, args))
 
         return record
 
@@ -85,7 +97,7 @@ def layers(network: Network | nn.Module, images: Images) -> list[Layer]:
             module.register_forward_hook(hook(name))
     with torch.no_grad(), unchanged_chance():
         entered = explained(network, images, lambda: network.enter(images[:1]))
-        with fields.from_input(entered):
+        with trace.from_input(entered, twin):
             explained(network, images, lambda: twin(entered))
     return list(found.values())
 
@@ -102,7 +114,8 @@ def activations(network: Network | nn.Module, images: Images, names: Sequence[st
             name its last call, and "" the network's output.
 
     Returns:
-        The activation of each name, (batch, channels, height, width) or shorter, detached.
+        The activation of each name, as its layer returns it: (batch, channels, height, width) or shorter, or in an
+        order of its own, which `layers` tells; detached.
 
     Raises:
         ValueError: if a layer does not exist or is not called; the message names those that are.
@@ -119,8 +132,8 @@ def activations(network: Network | nn.Module, images: Images, names: Sequence[st
     with torch.no_grad(), unchanged_chance():
         calls = count_calls(network, images, names)
         twin = network.twin()
-        found = explained(network, images, lambda: forward(twin, network.enter(images), names, calls))
-    return {name: found[name].detach() for name in names}
+        found = explained(network, images, lambda: forward(twin, network.enter(images), names, calls, Layout()))
+    return Activations({name: found[name].detach() for name in names}, found.axes)
 
 
 @contextmanager
@@ -155,17 +168,24 @@ def capture(network: Network | nn.Module, names: Sequence[str]) -> Iterator[dict
             network.observers.remove(observer)
 
 
-def forward(module: nn.Module, inputs: Tensor, names: Sequence[str], calls: Mapping[str, int]) -> dict[str, Tensor]:
+def forward(
+    module: nn.Module, inputs: Tensor, names: Sequence[str], calls: Mapping[str, int], layout: Layout | None = None
+) -> Activations:
     """The activations of the names, with their graph; stops as soon as each has been called `calls[name]` times."""
-    with tapped(module, names, calls) as found:
-        try:
-            module(inputs)
-        except _Done:
-            pass
+
+    def once(trace: Trace | None) -> Activations:
+        with tapped(module, names, calls, trace=trace) as found:
+            try:
+                module(inputs)
+            except _Done:
+                pass
+        return found
+
+    found = once(None) if layout is None else layout.run(module, inputs, once)
     missing = [name for name in names if name not in found]
     if missing:
         raise LayerError(_not_called(missing[0], module, inputs))
-    return {name: found[name] for name in names}
+    return Activations({name: found[name] for name in names}, found.axes)
 
 
 def count_calls(network: Network, images: Tensor, names: Sequence[str]) -> dict[str, int]:
@@ -245,12 +265,13 @@ def tapped(
     module: nn.Module,
     names: Sequence[str],
     calls: Mapping[str, int] | None = None,
-    found: dict[str, Tensor] | None = None,
-) -> Iterator[dict[str, Tensor]]:
-    """Hooks that fill a dict; given `calls`, the last one needed ends the forward pass."""
+    found: Activations | None = None,
+    trace: Trace | None = None,
+) -> Iterator[Activations]:
+    """Hooks that fill a dict, with axes if there is a trace; given `calls`, the last one needed ends the pass."""
     modules = named(module)
     places = {name: address(name, modules) for name in names}
-    found = {} if found is None else found
+    found = Activations() if found is None else found
     # By their ids, because a twin made inside the block has copies of these hooks, bound to its own parts.
     whole, tapped_parts = id(module), {place: id(modules[place]) for place, _ in places.values()}
     counts = dict.fromkeys(names, 0)
@@ -261,7 +282,7 @@ def tapped(
             counts.update(dict.fromkeys(names, 0))
 
     def hook(name: str, place: str, call: int | None) -> Callable[..., None]:
-        def keep(part: nn.Module, args: object, output: object) -> None:
+        def keep(part: nn.Module, args: tuple[object, ...], output: object) -> None:
             if id(part) != tapped_parts[place]:
                 return
             counts[name] += 1
@@ -273,6 +294,8 @@ def tapped(
             if wanted:
                 # The clone is what a later in-place operation cannot reach; at the end of the pass none follows.
                 found[name] = output if done else output.clone()  # type: ignore[union-attr]
+                if trace is not None:
+                    found.axes[name] = trace.axes(output, args)  # type: ignore[arg-type]
             if done:
                 raise _Done
 

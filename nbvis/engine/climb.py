@@ -1,6 +1,6 @@
 """The climb: scores of an objective and their gradient at the images, once for each step."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -120,7 +120,8 @@ class Climb:
             with Draws(deal):
                 seen = view(images)
             activations = self._prepared(seen)
-        rows = [_row(activations, i) if len(self.objectives) > 1 else activations for i in range(len(self.objectives))]
+        count = len(self.objectives)
+        rows = [activations.of_image(i) if count > 1 else activations for i in range(count)]
         total, gradient = torch.zeros(len(images), device=self.device, dtype=self.dtype), torch.zeros_like(images)
         for k, (mask, parts) in enumerate(self._passes):
             none = total.new_zeros(1)
@@ -196,10 +197,6 @@ def _probe(prepared: Prepared, objectives: Sequence[Objective], images: Tensor) 
             score = one.score(activations)
         if score.shape != (1,):
             raise ValueError(f"{one} must give one score for each image, not shape {tuple(score.shape)}")
-
-
-def _row(activations: Mapping[str, Tensor], index: int) -> dict[str, Tensor]:
-    return {name: activation[index : index + 1] for name, activation in activations.items()}
 
 
 def _resized(mask: Tensor, size: Sequence[int]) -> Tensor:

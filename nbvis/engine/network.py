@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from .chance import unchanged_chance
 from .entrance import Entrance
 from .images import Images, as_images
+from .layout import Activations, axes_of
 from .twin import KeptTwin, eager, tensors_of, twin_of
 
 
@@ -115,9 +116,10 @@ class Network:
         self._entrances[:] = [entrance]
         return entered
 
-    def read(self, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def read(self, found: Mapping[str, Tensor]) -> Activations:
         """Activations as scores are taken of them: in at least single precision, where a square does not overflow."""
-        return {name: value.to(self.precision) if value.is_floating_point() else value for name, value in found.items()}
+        read = {n: value.to(self.precision) if value.is_floating_point() else value for n, value in found.items()}
+        return Activations(read, axes_of(found))
 
     @torch.inference_mode(False)
     def twin(self) -> nn.Module:

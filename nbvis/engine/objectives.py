@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .capture import OUTPUT
+from .layout import planes
 from .source import Names, Text, product_of, sum_of
 
 Activations = Mapping[str, Tensor]
@@ -49,7 +50,12 @@ class Objective:
         return tuple(dict.fromkeys(name for term in self.terms for name in term.layers))
 
     def score(self, activations: Activations) -> Tensor:
-        """The score of each image, (batch,), from the activations of `layers`; masks play no part in it."""
+        """The score of each image, (batch,), from the activations of `layers`; masks play no part in it.
+
+        Args:
+            activations: as the function of that name gives them, which knows their axes; in any other dict they are
+                (batch, channels, …).
+        """
         return torch.stack([term.weight * term.function(activations) for term in self.terms]).sum(0)
 
     def within(self, mask: Tensor) -> "Objective":
@@ -125,14 +131,16 @@ Objectives = Objective | Sequence[Objective]
 
 
 def channel(layer: str, index: int) -> Objective:
-    """The mean activation of one channel.
+    """The mean activation of one channel, wherever the layer keeps its channels (see `Layer.axes`).
+
+    Tokens besides the grid, such as a class token, do not count.
 
     Args:
         layer: the layer's name.
         index: the channel, from 0; negative counts from the end.
     """
     index = _whole(index, "a channel")
-    return _term(lambda acts: _mean(_channel(acts[layer], layer, index)), layer, f"channel({layer!r}, {index})")
+    return _term(lambda acts: _mean(_channel(acts, layer, index)), layer, f"channel({layer!r}, {index})")
 
 
 def unit(layer: str, channel: int, row: int | None = None, column: int | None = None) -> Objective:
@@ -149,7 +157,7 @@ def unit(layer: str, channel: int, row: int | None = None, column: int | None = 
     column = None if column is None else _whole(column, "a column")
 
     def score(acts: Activations) -> Tensor:
-        plane = _channel(acts[layer], layer, channel)
+        plane = _channel(acts, layer, channel)
         if plane.dim() != 3:
             shape = tuple(acts[layer].shape)
             raise ValueError(f"layer {layer!r} has shape {shape}, without rows and columns: use channel({layer!r}, …)")
@@ -208,7 +216,7 @@ def energy(layer: str, index: int) -> Objective:
     index = _whole(index, "a channel")
 
     def score(acts: Activations) -> Tensor:
-        squares = _channel(acts[layer], layer, index).square()
+        squares = _channel(acts, layer, index).square()
         return (squares if squares.dim() == 1 else squares.flatten(1).sum(1)) / 2
 
     return _term(score, layer, f"energy({layer!r}, {index})")
@@ -252,7 +260,8 @@ def _term(function: Callable[[Activations], Tensor], layer: str, text: str) -> O
     return Objective((Term(function, (layer,), lambda names: text),))
 
 
-def _channel(activation: Tensor, layer: str, index: int) -> Tensor:
+def _channel(activations: Activations, layer: str, index: int) -> Tensor:
+    activation = planes(activations, layer)
     if activation.dim() < 2:
         raise ValueError(f"layer {layer!r} has shape {tuple(activation.shape)}, without channels")
     count = activation.shape[1]

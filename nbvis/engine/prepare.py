@@ -15,6 +15,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from .capture import count_calls, explained, forward
 from .chance import unchanged_chance
+from .layout import Activations, Layout
 from .network import Network
 from .receptive import flat
 from .twin import fingerprint
@@ -61,9 +62,9 @@ class Prepared:
             self._make()
         self.draws_chance = drew[0]
 
-    def __call__(self, images: Tensor) -> dict[str, Tensor]:
+    def __call__(self, images: Tensor) -> Activations:
         """The activations by name, with their graph; the forward pass stops after the last one."""
-        return self.network.read(forward(self._module, self._enter(images), self.names, self._calls))
+        return self.network.read(forward(self._module, self._enter(images), self.names, self._calls, self._layout))
 
     def until(self, name: str, images: Tensor) -> Tensor:
         """The activation of a layer that is called once, and no further."""
@@ -85,6 +86,7 @@ class Prepared:
         # What it was taken of stays alive until the next one, so that no address in it can come to mean something new.
         self._originals = [*original.modules(), *(t.detach() for t in (*original.parameters(), *original.buffers()))]
         self._calls = count_calls(self.network, self._trial, self.names)
+        self._layout = Layout()
         self._module, self._format = self.network.twin(), torch.contiguous_format
         uses = _Uses()
         with _noting_convolutions(self._module, uses) as convolutions:

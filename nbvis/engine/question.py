@@ -2,21 +2,24 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
 
+from .axes import Axes
 from .backward import gradients
 from .capture import LayerError, address, explained, tapped
 from .chance import unchanged_chance
 from .followed import Followed
+from .layout import Activations, layout_of
 from .network import Network, named
 from .prepare import Prepared
 from .rules import Rule
 from .stem import Stem
 from .steps import whole
 from .targets import Target
+from .trace import Trace
 from .twin import eager
 from .unruled import unruled
 
@@ -48,6 +51,7 @@ class Question:
 
     Attributes:
         notes: sentences for the reader, found on the way.
+        axes: which dimensions of the layer's values are channels, rows and columns, once they have been asked for.
         rows: 0, 1, …, batch - 1.
     """
 
@@ -69,6 +73,7 @@ class Question:
         self._progress = progress
         self._prepared: Prepared | None = None
         self._call: int | None = None
+        self.axes: Axes | None = None
 
     def backward(self, rule: Rule | None = None) -> tuple[Tensor, Tensor]:
         """The values at the place of the map, and the gradient of the score there, by a ReLU rule if given."""
@@ -175,28 +180,46 @@ class Question:
         """What lies at the place of the map, cut off from what is before it, and the scores that follow from it."""
         leaf = images.detach().requires_grad_(torch.is_grad_enabled()) if self.layer is None else images.detach()
 
-        def run() -> tuple[Tensor, dict[str, Tensor], Followed | None]:
-            place = (
-                nullcontext()
-                if self.layer is None
-                else _held(module, self.layer, values, self._call, self.network.precision)
-            )
-            with place as held, tapped(module, self.target.names) as activations, unchanged_chance(seed=0):
+        held: list[tuple[int, Tensor]] = []
+        # A class is read off the output, which has no rows and columns to look for.
+        plain = self.layer is None and self.target.objective is None
+        layout = None if plain else layout_of(module, (self.layer or "", *self.target.names))
+
+        def run() -> tuple[Tensor, Activations, Followed | None]:
+            with unchanged_chance(seed=0):
                 entered = self.network.enter(leaf)
                 way = Followed(rule, entered) if rule else None
+
+                def once(trace: Trace | None) -> Activations:
+                    with self._place(module, values, trace) as answers:
+                        with tapped(module, self.target.names, trace=trace) as found:
+                            module(entered)
+                    held[:] = answers
+                    if held and trace is not None:
+                        found.axes[str(self.layer)] = trace.axes(held[0][1])
+                    return found
+
                 with way or nullcontext():
-                    module(entered)
-            if held is None:
-                return leaf, activations, way
+                    found = once(None) if layout is None else layout.run(module, entered, once)
+            if self.layer is None:
+                return leaf, found, way
             if not held:
                 raise LayerError(f"layer {self.layer!r} is not called in the forward pass")
-            self._call = held[0][0]
-            return held[0][1], activations, way
+            self._call, self.axes = held[0][0], found.axes[self.layer]
+            return held[0][1], found, way
 
         place, activations, way = explained(self.network, images, run)
         if way is not None:
             self._check_rules(way, activations, place)
         return place, self.target.scores(self.network.read(activations), rows)
+
+    def _place(
+        self, module: nn.Module, values: Tensor | None, trace: Trace | None
+    ) -> AbstractContextManager[list[tuple[int, Tensor]]]:
+        """Holds the layer, if the map lives at one."""
+        if self.layer is None:
+            return nullcontext([])
+        return _held(module, self.layer, values, self._call, self.network.precision, trace)
 
     def _prepared_scores(self, images: Tensor, rows: Tensor, read: Reading | None = None) -> Tensor:
         prepared = self._prepare()
@@ -284,7 +307,7 @@ def _free_memory(device: torch.device) -> int:
 
 @contextmanager
 def _held(
-    module: nn.Module, name: str, values: Tensor | None, call: int | None, precision: torch.dtype
+    module: nn.Module, name: str, values: Tensor | None, call: int | None, precision: torch.dtype, trace: Trace | None
 ) -> Iterator[list[tuple[int, Tensor]]]:
     """Cuts the graph at a layer: yields a list of (call, what it gave), and puts `values` there instead if given.
 
@@ -295,7 +318,7 @@ def _held(
     held: list[tuple[int, Tensor]] = []
     calls = 0
 
-    def hook(part: nn.Module, args: object, output: object) -> Tensor | None:
+    def hook(part: nn.Module, args: tuple[object, ...], output: object) -> Tensor | None:
         nonlocal calls
         calls += 1
         if wanted is not None and calls != wanted + 1:
@@ -303,6 +326,8 @@ def _held(
         if not isinstance(output, Tensor):
             raise LayerError(f"layer {place!r} ({type(part).__name__}) returns {type(output).__name__}, not one tensor")
         leaf = (output if values is None else values).detach().to(precision).requires_grad_(torch.is_grad_enabled())
+        if trace is not None:
+            trace.take(leaf, output, args)
         held[:] = [(calls - 1, leaf)]
         return leaf.to(output.dtype, copy=True)  # an in-place function that follows may not write into a leaf
 

@@ -68,7 +68,7 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
     octave_scale = Number(1.4, 1.1, 2, "Octave scale", unit="×", help="From one octave to the next; begins again.")
     seed = t.Int(0, help="Of the random shifts, angles and noise.").tag(sync=True)
     expression = t.Unicode(help="The objective, as it is written in Python.").tag(sync=True)
-    layers = t.List(help="The layers there are: [name, kind, shape without the batch].").tag(sync=True)
+    layers = t.List(help="The layers there are: [name, kind, (channels, …)].").tag(sync=True)
     starts = t.List(t.Unicode(), help="What a run can start from.").tag(sync=True)
     size = t.List(t.Int(), help="Height and width of the picture, pixels.").tag(sync=True)
 

@@ -62,7 +62,7 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
 
     image = GivenImage(help="The original, (1, channels, height, width); another begins again.")
     layer = t.Unicode(help="Where the answers are compared; empty while no layer can be.").tag(sync=True)
-    layers = t.List(help="The layers there are: [name, kind, shape without the batch, why dropout does not act there].")
+    layers = t.List(help="The layers there are: [name, kind, (channels, …), why dropout does not act there].")
     layers.tag(sync=True)
     insert = t.Bool(False, help="Whether the noisy pass has dropout right after the layer too.").tag(sync=True)
     p = Number(None, 0, 0.95, "Dropout p", optional=True, help="Of dropping a unit; None is the network's own.")

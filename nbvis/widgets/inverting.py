@@ -21,7 +21,7 @@ UNREACHED = "no dropout before it"
 
 
 def rows_with_reasons(network: Network, image: Tensor) -> list[list[Any]]:
-    """[name, kind, shape without the batch, reason] of each layer; no reason ("") where dropout acts before it."""
+    """[name, kind, (channels, …), reason] of each layer; no reason ("") where dropout acts before it."""
     rows = layer_rows(layers(network, image))
     reached = Noisy(network, [OUTPUT], image).reached(image)
     return [[*row, "" if reached.get(row[0]) else UNREACHED] for row in rows]

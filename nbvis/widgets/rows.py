@@ -6,7 +6,7 @@ from nbvis.engine import Layer
 
 
 def layer_rows(found: list[Layer]) -> list[list[Any]]:
-    """[name, kind, shape without the batch] of each layer with channels.
+    """[name, kind, (channels, rows, columns) or shorter] of each layer with channels.
 
     A layer that is called several times is listed call by call too.
     """
@@ -14,5 +14,5 @@ def layer_rows(found: list[Layer]) -> list[list[Any]]:
     for layer in found:
         if len(layer.shape) > 1:
             calls = [f"{layer.name}:{n}" for n in range(layer.calls)] if layer.calls > 1 else []
-            rows += [[name, layer.kind, list(layer.shape[1:])] for name in [layer.name, *calls]]
+            rows += [[name, layer.kind, list(layer.planes_shape)] for name in [layer.name, *calls]]
     return rows

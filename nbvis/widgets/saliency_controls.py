@@ -37,7 +37,7 @@ class SaliencyControls(Widget):
     labels = t.List(t.Unicode(), help="The classes' labels; empty if the output has no classes.").tag(sync=True)
     top = t.List(help="The five likeliest classes: [index, label, probability].").tag(sync=True)
     layer = t.Unicode(help="The layer of the class activation maps, and of units clicked on.").tag(sync=True)
-    layers = t.List(help="The layers with rows and columns: [name, kind, shape without the batch].").tag(sync=True)
+    layers = t.List(help="The layers with rows and columns: [name, kind, (channels, rows, columns)].").tag(sync=True)
     place = t.Unicode(help="Where the map of a gradient lives: a layer, or empty for the image.").tag(sync=True)
     channel = t.Int(None, allow_none=True, help="Of units clicked on; None for the strongest there.").tag(sync=True)
     view = t.Unicode("signed", help="What of the maps is shown, one of `views`.").tag(sync=True)

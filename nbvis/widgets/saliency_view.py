@@ -24,6 +24,7 @@ from torch import nn
 from nbvis import engine
 from nbvis.engine import Attribution, Faithfulness, Network, Objective, RandomizationCheck
 from nbvis.engine.images import Images
+from nbvis.engine.layout import planes
 from nbvis.engine.network import as_network
 from nbvis.sessions import Answers, Refusal, described
 
@@ -135,8 +136,8 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
         place = row * shape[1] // self._subject.size[0], column * shape[2] // self._subject.size[1]
         index = self.channel
         if index is None:
-            values = engine.activations(self._subject.network, self._subject.shown, [self.layer])[self.layer]
-            index = int(values[0, :, place[0], place[1]].argmax())
+            found = engine.activations(self._subject.network, self._subject.shown, [self.layer])
+            index = int(planes(found, self.layer)[0, :, place[0], place[1]].argmax())
         unit = _unit(self.layer, index, *place)
         self._clicked = (unit, row, column)
         self.target = unit

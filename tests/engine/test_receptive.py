@@ -1,13 +1,15 @@
 """Receptive fields: published numbers, every kind of layer, and brute force through the gradient."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from nbvis.engine import Network, activations, layers
+from nbvis.engine import Network, activations, capture, layers
 
 
 def fields(net, *shape: int):
@@ -57,6 +59,16 @@ def test_resnet18():
 
 def conv(kernel, **options):
     return nn.Conv2d(1, 1, kernel, **options)
+
+
+def written(buffer, values):
+    buffer[:] = values
+    return buffer
+
+
+def added_by_a_view(values, more):
+    values[:, :, :4].add_(more)
+    return values
 
 
 CASES = {
@@ -116,6 +128,38 @@ CASES = {
     "instance norm": (lambda x, c: F.instance_norm(c(x)), [conv(3)], None),
     "attention": (lambda x: x.flatten(2).softmax(-1).view_as(x), [], None),
     "broadcast over positions": (lambda x, c: x + c(x), [conv((16, 20))], None),
+    "transposed": (lambda x, c: c(x).transpose(2, 3), [conv((3, 5))], (3, 5)),
+    "convolved again across": (lambda x, a, b: b(a(x).transpose(2, 3)), [conv((3, 5)), conv((1, 7))], (9, 5)),
+    "reflected and shifted": (
+        lambda x, c: F.pad(c(x), (3, 3, 3, 3), mode="reflect") + x,
+        [conv(7)],
+        (19, 19),
+    ),
+    "repeated border": (lambda x, c: c(x), [conv(5, padding=2, padding_mode="replicate")], (5, 5)),
+    "circular border": (lambda x, c: c(x), [conv(3, padding=1, padding_mode="circular")], None),
+    "batch statistics": (lambda x, c: F.batch_norm(c(x), None, None, training=True), [conv(3)], None),
+    "running statistics": (lambda x, c, n: n(c(x)), [conv(3), nn.BatchNorm2d(1)], (3, 3)),
+    "no statistics kept": (lambda x, c, n: n(c(x)), [conv(3), nn.BatchNorm2d(1, track_running_stats=False)], None),
+    "group norm": (lambda x: F.group_norm(x, 1), [], None),
+    "layer norm of columns": (lambda x: F.layer_norm(x.permute(0, 2, 3, 1), (20, 1)), [], None),
+    "rows in another order": (lambda x: x[:, :, [1, 0, *range(2, 16)]], [], None),
+    "rows chosen": (lambda x: x + x.index_select(2, torch.arange(15, -1, -1)), [], None),
+    "channels in another order": (lambda x, c: c(torch.cat([x, x], 1)[:, [1, 0]][:, :1]), [conv(3)], (3, 3)),
+    "upside down": (lambda x: x + x.flip(2), [], None),
+    "rolled": (lambda x: x + x.roll(1, 3), [], None),
+    "sorted": (lambda x: x.sort(2).values, [], None),
+    "added up along": (lambda x: x.cumsum(2), [], None),
+    "every other row": (lambda x, c: c(x[:, :, 1::2, ::3]), [conv((3, 5))], (5, 13)),
+    "cropped": (lambda x, c: c(x)[:, :, 2:-2] + x[:, :, 3:-3, 1:-1], [conv(3)], (3, 3)),
+    "cropped otherwise": (lambda x, c: c(x)[:, :, 2:-2] + x[:, :, 6:, 1:-1], [conv(3)], (5, 3)),
+    "narrowed": (lambda x, c: c(x) + x.narrow(2, 2, 14).narrow(3, 1, 18), [conv(3)], (3, 3)),
+    "narrowed otherwise": (lambda x, c: c(x) + x.narrow(2, 0, 14).narrow(3, 1, 18), [conv(3)], (3, 3)),
+    "pixels shuffled": (lambda x, c: c(F.pixel_shuffle(torch.cat([x] * 4, 1), 2)), [conv(3)], (2, 2)),
+    "pixels unshuffled": (lambda x, c: c(F.pixel_unshuffle(x, 2)[:, :1]), [conv(3)], (6, 6)),
+    "tokens": (lambda x, c: c(x).flatten(2).transpose(1, 2), [conv(4, stride=4)], (4, 4)),
+    "written in parts": (lambda x, c: written(torch.zeros_like(x), c(x)) + x, [conv(3, padding=1)], None),
+    "written to by a view": (lambda x, c: added_by_a_view(c(x), x.sum()), [conv(3)], None),
+    "out of sight": (lambda x, c: x + torch.from_numpy(c(x).detach().numpy()), [conv(3, padding=1)], None),
     "not from the images": (lambda x: torch.ones(1, 1, 4, 4, dtype=torch.float64), [], None),
 }
 
@@ -132,6 +176,117 @@ def test_the_last_call_counts_and_images_of_other_shapes_have_none():
     assert fields(nn.Sequential(shared, shared).double(), 1, 1, 8, 8)["0"] == (5, 5)
     assert fields(nn.Sequential(nn.Linear(4, 2)).double(), 1, 4)["0"] is None
     assert fields(nn.Sequential(nn.Conv1d(1, 1, 3)).double(), 1, 1, 9)["0"] is None
+
+
+class Shifted(nn.Module):
+    """A part of the picture, again in the place of the whole, beside the picture itself."""
+
+    def forward(self, images):
+        return images[:, :, 1:, 2:] + images[:, :, :-1, :-2]
+
+
+class Turned(nn.Module):
+    """Rows become columns."""
+
+    def forward(self, images):
+        return images.transpose(2, 3)
+
+
+class Beside(nn.Module):
+    """What a part makes of the images, cut or bordered to their size, is added to them."""
+
+    def __init__(self, part):
+        super().__init__()
+        self.part = part
+
+    def forward(self, images):
+        found = self.part(images)
+        down, right = (a - b for a, b in zip(images.shape[2:], found.shape[2:], strict=True))
+        return images + F.pad(found, (0, right, 0, down))
+
+
+def pads(mode):
+    kinds = {"reflect": nn.ReflectionPad2d, "replicate": nn.ReplicationPad2d, "circular": nn.CircularPad2d}
+    return st.tuples(*[st.integers(0, 2)] * 4).map(kinds.get(mode, nn.ZeroPad2d))
+
+
+def operations():
+    convolutions = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 2), st.integers(0, 1)).map(
+        lambda o: nn.Conv2d(1, 1, o[:2], stride=o[2], padding=o[3])
+    )
+    modes = st.sampled_from(["zeros", "reflect", "replicate", "circular"])
+    around = st.tuples(st.integers(0, 2), modes).map(
+        lambda o: nn.Conv2d(1, 1, 2 * o[0] + 1, padding=o[0], padding_mode=o[1])
+    )
+    others = [
+        *(nn.AvgPool2d(2), nn.AvgPool2d(3, 1, 1), Shifted(), Turned(), nn.Upsample(scale_factor=2)),
+        *(nn.BatchNorm2d(1), nn.BatchNorm2d(1, track_running_stats=False), nn.InstanceNorm2d(1)),
+        *(Plain(lambda x: x.flip(3)), Plain(lambda x: x.roll(1, 2)), Plain(lambda x: x[:, :, ::2, 1:])),
+        *(Plain(lambda x: x.permute(0, 2, 3, 1)[..., [0, 0]].sum(-1)[:, None]), Plain(lambda x: x * x.mean(3, True))),
+    ]
+    single = st.one_of(convolutions, around, modes.flatmap(pads), st.sampled_from(others))
+    return st.one_of(single, single.map(Beside))
+
+
+def seen_by(values: Tensor, images: Tensor) -> tuple[int, int]:
+    """The largest (height, width) that a unit at a corner, a border or the centre sees, by its gradient."""
+    height, width = values.shape[2:]
+    rows, columns = (0, height // 2, height - 1), (0, width // 2, width - 1)
+    units = {*zip(rows, columns, strict=True), (0, width - 1), (height - 1, 0), (0, width // 2), (height // 2, 0)}
+    found = (0, 0)
+    for row, column in units:
+        (gradient,) = torch.autograd.grad(values[0, :, row, column].sum(), images, retain_graph=True)
+        places = gradient[0].abs().sum(0).nonzero()
+        if len(places):
+            size = places.amax(0) - places.amin(0) + 1
+            found = max(found[0], int(size[0])), max(found[1], int(size[1]))
+    return found
+
+
+@settings(max_examples=150)
+@given(st.lists(operations(), min_size=1, max_size=4))
+def test_no_unit_at_the_corners_or_elsewhere_sees_more(parts):
+    net = nn.Sequential(*(positive(copy.deepcopy(part)) for part in parts)).eval()
+    side = 29
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        images = torch.rand(1, 1, side, side, dtype=torch.float64).add_(0.5).requires_grad_()
+    try:
+        values = net(images)
+    except RuntimeError:
+        assume(False)  # smaller than a border or a window
+    found = layers(net, images.detach())[-1]
+    if found.receptive_field is not None:
+        seen = seen_by(found.axes.planes(values), images)
+        assert all(s <= f for s, f in zip(seen, found.receptive_field, strict=True))
+
+
+@pytest.mark.parametrize(
+    "name",
+    "alexnet resnet18 googlenet densenet121 mobilenet_v3_small shufflenet_v2_x0_5 efficientnet_b0 "
+    "convnext_tiny swin_t".split(),
+)
+def test_corners_of_real_networks(name):
+    import torchvision
+
+    options = {"init_weights": False, "aux_logits": False} if name == "googlenet" else {}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = torchvision.models.get_model(name, weights=None, **options).double().eval().requires_grad_(False)
+        images = torch.rand(1, 3, 64, 64, dtype=torch.float64)
+    for parameter in net.parameters():
+        if parameter.dim() > 1:  # positive, so that nothing cancels, and of the usual size
+            parameter.abs_().div_(parameter.flatten(1).sum(1).view(-1, *[1] * (parameter.dim() - 1)))
+    bounded = [layer for layer in layers(net, images) if layer.receptive_field is not None and layer.calls == 1]
+    chosen = bounded[:: max(1, len(bounded) // 4)]
+    assert chosen and chosen[-1].receptive_field != (1, 1)
+    with capture(net, [layer.name for layer in chosen]) as answers:
+        net(images.requires_grad_())
+    for layer in chosen:
+        seen = seen_by(layer.axes.planes(answers[layer.name]), images)
+        assert layer.receptive_field is not None
+        assert all(0 < s <= f for s, f in zip(seen, layer.receptive_field, strict=True)), layer.name
+        assert seen == layer.receptive_field or max(layer.receptive_field) > 32  # nor more than they do see
 
 
 def windows(most_stride: int = 3):
