@@ -8,6 +8,7 @@ from typing import Any
 import ipywidgets
 import pytest
 import torch
+import traitlets as t
 from torch import nn
 
 from nbvis import DreamCanvas
@@ -44,6 +45,25 @@ def test_without_a_photograph_it_starts_from_noise(network):
     assert canvas.starts == ["noise"] and canvas.size == [20, 30] and canvas.result.shape == (1, 3, 20, 30)
     assert played(canvas).state == "finished"
     canvas.close()
+
+
+class ChannelsLast(nn.Module):
+    """Swin's order: (batch, rows, columns, channels)."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 8, 3), nn.LayerNorm(8)
+
+    def forward(self, images):
+        return self.norm(self.conv(images).permute(0, 2, 3, 1))
+
+
+def test_channels_are_counted_where_the_layer_keeps_them(make, image):
+    canvas = make(ChannelsLast(), image, layer="norm", channel=7)
+    assert ["norm", "LayerNorm", [8, 30, 46]] in canvas.layers
+    with pytest.raises(t.TraitError, match=r"no channel 8: layer 'norm' has 8, 0 to 7"):
+        canvas.channel = 8
+    assert played(canvas).state == "finished" and canvas.expression == "channel('norm', 7)"
 
 
 def test_a_photograph_can_be_left_for_noise(make, image):

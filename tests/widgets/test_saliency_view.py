@@ -10,6 +10,7 @@ from typing import Any
 import ipywidgets
 import pytest
 import torch
+import traitlets as t
 from PIL import Image
 from torch import nn
 
@@ -455,6 +456,31 @@ def test_a_click_explains_the_unit_there(make, screen, network, image):
     view.target = 1
     view.channel = 2
     assert view.expression == "dog"
+
+
+class ChannelsLast(nn.Module):
+    """Swin's order: (batch, rows, columns, channels)."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.head = nn.Conv2d(3, 8, 3), nn.LayerNorm(8), nn.Linear(8, 4)
+
+    def forward(self, images):
+        return self.head(self.norm(self.conv(images).permute(0, 2, 3, 1)).relu().mean((1, 2)))
+
+
+def test_a_click_explains_the_unit_of_a_layer_with_channels_last(make, screen, image):
+    torch.manual_seed(0)
+    module = ChannelsLast()
+    view = make(module, image, layer="norm", click="unit")
+    assert ["norm", "LayerNorm", [8, 30, 46]] in view.layers and "head" not in [name for name, *_ in view.layers]
+    screen(view).tell(type="click", row=16, column=24)
+    place = 16 * 30 // 32, 24 * 46 // 48
+    strongest = int(module.norm(module.conv(image).permute(0, 2, 3, 1))[0, place[0], place[1]].argmax())
+    assert view.expression == f"unit('norm', {strongest}, {place[0]}, {place[1]})"
+    view.channel = 7
+    with pytest.raises(t.TraitError, match=r"no channel 8: layer 'norm' has 8, 0 to 7"):
+        view.channel = 8
 
 
 def test_a_unit_can_be_followed(make, network, image):
