@@ -83,6 +83,7 @@ def invert_dropout(
     active: Active = None,
     insert: str | None = None,
     seed: int = 0,
+    names: Sequence[str] | None = None,
 ) -> InversionSteps:
     """Changes images until the network without dropout answers as it did with dropout, as a generator of steps.
 
@@ -108,6 +109,7 @@ def invert_dropout(
             Batch norm then uses the statistics of one picture's samples; the network's own stay as they are.
         insert: a layer after which the noisy pass has dropout (of 0.5, or `p`), for a network without.
         seed: of the masks. They depend on it and on the picture, not on the batch; a higher `p` drops more of the same.
+        names: what the notes call the rows; None for row 0, row 1, …
 
     Yields:
         An `InversionStep` for each update, until every row is within the tolerance or, with "lbfgs", gets no nearer;
@@ -146,7 +148,10 @@ def invert_dropout(
     match = Match(noisy, weights, clean, target, start)
     make = DESCENTS[optimizer]
     descent = LBFGS(start, bounds) if make is None else Elementwise(make, start, lr, bounds)
-    return _invert(match, descent, start, match.start(start), settings, steps, notes, partial(_output, noisy, numbers))
+    if names is not None and len(names) != len(start):
+        raise ValueError(f"names are those of the {len(start)} rows, not {names!r}")
+    output = partial(_output, noisy, numbers)
+    return _invert(match, descent, start, match.start(start), settings, steps, notes, output, names)
 
 
 # The decorator works step by step: a caller in inference mode would otherwise leave tensors without autograd behind.
@@ -160,6 +165,7 @@ def _invert(
     steps: int,
     notes: tuple[str, ...],
     make_output: Callable[[Tensor], Tensor | None],
+    names: Sequence[str] | None,
 ) -> InversionSteps:
     loss, gradient = found
     curve = [loss]
@@ -185,7 +191,7 @@ def _invert(
             steps,
             -loss,
             lambda values=values: values.clone(),
-            (*notes, *_unreached(curve, gradient, values, descent, settings.tolerance, steps))
+            (*notes, *_unreached(curve, gradient, values, descent, settings.tolerance, steps, names))
             if ended and steps
             else notes,
             loss=loss,
@@ -202,7 +208,13 @@ def _invert(
 
 
 def _unreached(
-    curve: list[Tensor], gradient: Tensor, values: Tensor, descent: Descent, tolerance: float, steps: int
+    curve: list[Tensor],
+    gradient: Tensor,
+    values: Tensor,
+    descent: Descent,
+    tolerance: float,
+    steps: int,
+    names: Sequence[str] | None,
 ) -> tuple[str, ...]:
     """Why rows end above the tolerance, a sentence for each reason, and that pixels went where no screen follows."""
     loss = curve[-1]
@@ -222,6 +234,9 @@ def _unreached(
     for reason, rows in reasons.items():
         losses = f"{loss[rows].min():.3g}" + (f" to {loss[rows].max():.3g}" if len(rows) > 1 else "")
         which = f"Row {rows[0]}" if len(rows) == 1 else f"{len(rows)} rows ({_listed(rows)})"
+        if names is not None:
+            called = [names[row] for row in rows]
+            which = called[0][:1].upper() + called[0][1:] if len(rows) == 1 else f"{len(rows)} rows ({_listed(called)})"
         whose = "its" if len(rows) == 1 else "their"
         notes.append(f"{which} did not reach the tolerance of {tolerance:g}: {whose} loss is {losses}, {reason}.")
     if values.min() < 0 or values.max() > 1:
@@ -229,7 +244,7 @@ def _unreached(
     return tuple(notes)
 
 
-def _listed(rows: Sequence[int], most: int = 8) -> str:
+def _listed(rows: Sequence[object], most: int = 8) -> str:
     return ", ".join(map(str, rows[:most])) + (", …" if len(rows) > most else "")
 
 

@@ -223,10 +223,17 @@ def _warning(readings: dict[tuple[str, bool], Reading]) -> str:
     # Where several are as good, the first, which is the simplest.
     best = next(reading for way, reading in readings.items() if reading is not own and handicapped(way) <= 1.02 * least)
     assert best.misfit is not None
-    then = ""
-    if own.probability is not None and best.probability is not None:
-        then = f", and it predicts {best.label!r} ({best.probability:.2f}), not {own.label!r} ({own.probability:.2f})"
     return (
         f"Another preprocessing fits this network much better: {best.name}; what it sees is then "
-        f"{own.misfit / best.misfit:.1f} times nearer to what its batch norms met in training{then}."
+        f"{own.misfit / best.misfit:.1f} times nearer to what its batch norms met in training{_then(own, best)}."
     )
+
+
+def _then(own: Reading, best: Reading) -> str:
+    """What it predicts then; empty without classes."""
+    if own.probability is None or best.probability is None:
+        return ""
+    then, now = f"{best.probability:.2f}", f"{own.probability:.2f}"
+    if own.target == best.target:
+        return f", and it still predicts {own.label!r}" + ("" if then == now else f" ({then}, not {now})")
+    return f", and it predicts {best.label!r} ({then}), not {own.label!r} ({now})"

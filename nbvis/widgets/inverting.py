@@ -34,6 +34,7 @@ def invert(network: Network, options: dict[str, Any]) -> InversionSteps:
         ValueError: if no layer is chosen, or dropout does not reach it.
     """
     layer, images, p = options.pop("layer"), options.pop("images"), options["p"]
+    samples = options["samples"]
     if not layer:
         raise ValueError(f"{network.name} has no dropout: choose a layer and insert some there, with insert=True")
     if isinstance(p, tuple):
@@ -41,4 +42,5 @@ def invert(network: Network, options: dict[str, Any]) -> InversionSteps:
         start = images.to(network.device, network.precision)
         noisy, numbers = Noisy(network, [layer], start, None, options["insert"]), row_numbers(start, 1, options["seed"])
         options["masks"] = noisy.noisy(start.repeat(len(p), 1, 1, 1), numbers * len(p), p, {}, len(p)).masks
-    return invert_dropout(network, layer, images, **options)
+    rows = [f"p {level:g}" for level in p] if isinstance(p, tuple) else [f"sample {k + 1}" for k in range(samples)]
+    return invert_dropout(network, layer, images, names=rows if len(rows) > 1 else ["the picture"], **options)

@@ -131,7 +131,7 @@ def value_of_image(image: Tensor, row: int, column: int) -> str:
 
 
 def value_of_map(found: Tensor, view: str, size: tuple[int, int], row: int, column: int) -> str:
-    """A map's value at a pixel of its picture, at full precision, in words.
+    """A map's value at a pixel of its picture, in words and four digits.
 
     Args:
         found: the map, (channels, height, width).
@@ -172,5 +172,4 @@ def _each(values: Tensor) -> str:
 
 
 def _exact(value: Tensor) -> str:
-    """As many digits as tell a float32 from its neighbours."""
-    return f"{value.item():.9g}".replace("-", "−")
+    return figure(value.item(), 4)

@@ -225,9 +225,9 @@ def gaussian(planes: Tensor, sigma: float) -> Tensor:
     return planes
 
 
-def figure(value: float) -> str:
-    """A number in three significant digits, with a proper minus."""
-    return f"{value:.3g}".replace("-", "−")
+def figure(value: float, digits: int = 3) -> str:
+    """A number in so many significant digits, with a proper minus."""
+    return f"{value:.{digits}g}".replace("-", "−")
 
 
 def _weights(length: int, sigma: float) -> Tensor:

@@ -1,5 +1,6 @@
 """The preprocessing check: what it sees, what it warns of, and that it keeps quiet where all is well."""
 
+import re
 from typing import Any
 
 import pytest
@@ -126,6 +127,28 @@ def test_a_preprocessing_that_resizes_leaves_only_the_order_of_the_channels():
     found = preprocessing_check(half, scenes(1))
     assert [reading.name for reading in found.candidates] == ["its own, channels reversed"]
     assert "makes (1, 3, 8, 8) of (1, 3, 16, 16), so no other range is compared" in found.notes[0]
+
+
+def test_what_is_predicted_either_way_is_said_once():
+    net = trained(RANGES["[-1, 1]"])
+    sure = nn.Sequential(net, nn.Softmax(1), Weighted())
+    warning = preprocessing_check(Network(sure, labels=["cat", "dog"], device="cpu"), scenes(1)).warning
+    assert warning.endswith("met in training, and it still predicts 'cat'.")
+    less = nn.Sequential(net, Weighted(0.1))
+    warning = preprocessing_check(Network(less, labels=["cat", "dog"], device="cpu"), scenes(1)).warning
+    assert re.search(r", and it still predicts 'cat' \(0\.\d\d, not 0\.\d\d\)\.$", warning)
+
+
+class Weighted(nn.Module):
+    """Whatever comes in, it is a cat, more or less so with what comes in."""
+
+    def __init__(self, share=0.0):
+        super().__init__()
+        self.share = share
+
+    def forward(self, x):
+        cat = 0.9 - self.share * x[:, :1]
+        return torch.cat([cat, 1 - cat], 1)
 
 
 def test_a_network_without_classes_says_so_and_is_judged_all_the_same():

@@ -487,7 +487,7 @@ def test_a_tolerance_that_was_met_from_the_start_is_said(make, image):
 
 def test_a_tolerance_that_is_not_reached_is_said_with_the_reason(make):
     inverter = played(make(steps=2, tolerance=1e-8))
-    assert re.search("Row 0 did not reach the tolerance of 1e-08.*2 steps are spent", inverter.notes)
+    assert re.search("The picture did not reach the tolerance of 1e-08.*2 steps are spent", inverter.notes)
 
 
 def test_a_loss_that_is_not_finite_stops_it_and_the_picture_stays(make, image):
@@ -572,6 +572,13 @@ def test_after_an_error_the_recipe_is_still_that_of_the_picture(make, plain, ima
     inverter.insert = False
     assert rested(inverter).state == "error"
     assert torch.equal(reproduced(inverter, plain, image), inverter.result)
+
+
+def test_notes_call_the_pictures_what_the_panel_calls_them(make):
+    inverter = played(make(samples=2, steps=2))
+    assert "2 rows (sample 1, sample 2) did not reach" in inverter.notes
+    inverter.sweep = True
+    assert "4 rows (p 0.6, p 0.7, p 0.8, p 0.9) did not reach" in rested(inverter).notes
 
 
 def test_saving_writes_the_pictures_side_by_side_or_a_page(make, tmp_path):

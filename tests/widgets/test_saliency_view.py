@@ -493,7 +493,7 @@ def test_a_unit_can_be_followed(make, network, image):
         view.unit = ("6", 1)
 
 
-def test_values_are_told_at_full_precision(make, screen, network, image):
+def test_values_are_told_in_four_digits(make, screen, network, image):
     view = make(compare=["grad_cam"])
     seen = screen(view)
     seen.settled()
@@ -501,13 +501,14 @@ def test_values_are_told_at_full_precision(make, screen, network, image):
     said, _ = seen.ask(type="value", pane="gradient", row=5, column=7)
     assert said["text"].startswith("row 5, column 7 · channel sum ")
     signed = [float(each) for each in re.findall(r"-?\d[\d.]*(?:e-?\d+)?", said["text"].replace("−", "-"))][2:]
-    assert signed == pytest.approx([found.sum().item(), *found.tolist()], rel=1e-7)
+    assert signed == pytest.approx([found.sum().item(), *found.tolist()], rel=1e-3)
+    assert max(len(each.strip("-0.").replace(".", "")) for each in re.findall(r"-?[\d.]+", said["text"])) <= 4
     assert [name in said["text"] for name in ("red", "green", "blue")] == [True] * 3
     said, _ = seen.ask(type="value", pane="input", row=5, column=7)
-    assert f"red {image[0, 0, 5, 7].item():.9g}" in said["text"]
+    assert f"red {image[0, 0, 5, 7].item():.4g}" in said["text"]
     said, _ = seen.ask(type="value", pane="grad_cam", row=5, column=7)
     value = view.results["grad_cam"].map[0, 0, 5, 7].item()
-    assert said["text"] == f"row 5, column 7 · {value:.9g}".replace("-", "−")
+    assert said["text"] == f"row 5, column 7 · {value:.4g}".replace("-", "−")
     view.place = "2"
     seen.settled()
     said, _ = seen.ask(type="value", pane="gradient", row=31, column=47)
