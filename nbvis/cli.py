@@ -59,9 +59,9 @@ def demo(*, browser: bool = True, port: int | None = None) -> None:
 
 
 def notebooks() -> Path:
-    """The folder with the tutorials: the checkout's own, or `nbvis-demo` here with a copy of the installed ones.
+    """The folder `nbvis-demo` here, with copies of the tutorials, so that saving one changes no original.
 
-    A notebook that is already in `nbvis-demo` stays as it is, with whatever was changed in it.
+    A notebook that is already there stays as it is, with whatever was changed in it.
 
     Raises:
         FileNotFoundError: if the tutorials are missing from the installation.
@@ -72,8 +72,6 @@ def notebooks() -> Path:
     source = installed if installed.is_dir() else checkout
     if not (source / NOTEBOOK).is_file():
         raise FileNotFoundError(f"{NOTEBOOK} is not in {source}; is nbvis completely installed?")
-    if source == checkout:
-        return checkout
     target = Path("nbvis-demo").resolve()
     target.mkdir(exist_ok=True)
     for file in source.glob("*.ipynb"):

@@ -17,15 +17,13 @@ import pytest
 
 from nbvis import cli
 
-MAIN = "from nbvis.cli import main; main()"
-
 
 @contextmanager
 def demo(*arguments: str, folder: Path, **environment: str) -> Iterator[tuple[str, str]]:
     """The two lines that `nbvis demo` prints; it is stopped by Ctrl-C at the end."""
     own = {f"JUPYTER_{name}_DIR": str(folder / name) for name in ("CONFIG", "DATA", "RUNTIME")}
     kept = {name: value for name, value in os.environ.items() if name not in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")}
-    command = [sys.executable, "-c", MAIN, "demo", *arguments]
+    command = [sys.executable, "-m", "nbvis", "demo", *arguments]
     with subprocess.Popen(
         command,
         cwd=folder,
@@ -50,6 +48,14 @@ def get(address: str) -> bytes:
         return answer.read()
 
 
+def save(address: str) -> None:
+    """Saves an empty notebook there, as JupyterLab does."""
+    empty = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    body = json.dumps({"type": "notebook", "format": "json", "content": empty}).encode()
+    with urllib.request.urlopen(urllib.request.Request(address, body, method="PUT")) as answer:
+        assert answer.status == 200
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -65,25 +71,29 @@ def browser(folder: Path) -> tuple[Path, Path]:
     return pipe, program
 
 
-def test_serves_the_notebook_of_the_checkout_until_ctrl_c(tmp_path):
+def test_serves_a_copy_of_the_checkouts_notebook_until_ctrl_c(tmp_path):
     port = free_port()
     _, program = browser(tmp_path)
     # Without a display this program would be taken for a text browser and hang, as nobody reads its pipe.
     path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
     with demo("--port", str(port), folder=tmp_path, PATH=path) as (line, address):
-        notebooks = Path(cli.__file__).parent.parent / "notebooks"
-        assert line == f"nbvis demo: serving {notebooks / 'dream_canvas.ipynb'} with JupyterLab; Ctrl-C stops it.\n"
+        copies, tracked = tmp_path / "nbvis-demo", Path(cli.__file__).parent.parent / "notebooks"
+        assert line == f"nbvis demo: serving {copies / 'dream_canvas.ipynb'} with JupyterLab; Ctrl-C stops it.\n"
         assert address.startswith(f"http://127.0.0.1:{port}/lab/workspaces/nbvis/tree/dream_canvas.ipynb?token=")
         page = get(address)
         assert b"JupyterLab" in page and b"apputils-extension:announcements" in page, "no question about news"
         contents = get(address.replace("/lab/workspaces/nbvis/tree/", "/api/contents/"))
         assert json.loads(contents)["content"]["cells"]
+        before = {path.name: path.read_bytes() for path in tracked.glob("*.ipynb")}
+        assert before == {path.name: path.read_bytes() for path in copies.glob("*.ipynb")}
+        save(address.replace("/lab/workspaces/nbvis/tree/", "/api/contents/"))
+        assert json.loads((copies / "dream_canvas.ipynb").read_text())["cells"] == []
+        assert before == {path.name: path.read_bytes() for path in tracked.glob("*.ipynb")}
         with pytest.raises(urllib.error.HTTPError, match="403") as refused:
             get(address.partition("?")[0].replace("/lab/workspaces/nbvis/tree/", "/api/contents/"))
         refused.value.close()
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
-    assert not (tmp_path / "nbvis-demo").exists()
 
 
 def test_opens_the_browser_there_is(tmp_path):
