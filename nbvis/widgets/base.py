@@ -165,7 +165,7 @@ class Widget(anywidget.AnyWidget):
         return near(name, sorted([*settings, "unit"]), most=40)
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        return self._view() | self._still(), {}
+        return self._view() | self._still(), self._alternative()
 
     def _ipython_display_(self, **options: Any) -> None:
         # The still picture is an output of its own: updating the output that holds the view would build the view anew.
@@ -174,7 +174,7 @@ class Widget(anywidget.AnyWidget):
         self._showing.displayed()
         display({"text/html": SAVED.replace("NAME", type(self).__name__)}, raw=True)
         display(self._view(), raw=True)
-        display(self._still(), raw=True, display_id=self.model_id)
+        display(self._still(), metadata=self._alternative(), raw=True, display_id=self.model_id)
 
     @property
     def _watched(self) -> bool:
@@ -188,6 +188,10 @@ class Widget(anywidget.AnyWidget):
     def _still(self) -> dict[str, Any]:
         return {"image/png": base64.b64encode(self._picture()).decode()}
 
+    def _alternative(self) -> dict[str, Any]:
+        """What stands for the still picture where it cannot be seen, as outputs carry it."""
+        return {"image/png": {"alt": self._words()}}
+
     def _saved(self, suffix: str) -> bytes:
         if suffix == ".png":
             return self._picture()
@@ -199,6 +203,10 @@ class Widget(anywidget.AnyWidget):
         raise NotImplementedError
 
     def _page(self) -> str:
+        raise NotImplementedError
+
+    def _words(self) -> str:
+        """What the picture shows, in words."""
         raise NotImplementedError
 
     def _current_notes(self) -> str:
@@ -218,7 +226,8 @@ class Widget(anywidget.AnyWidget):
     def _update_still(self) -> None:
         """Renews the picture that stays in the saved notebook."""
         if self._displayed:
-            display(self._still() if self._hides_still else {}, raw=True, display_id=self.model_id, update=True)
+            still, words = (self._still(), self._alternative()) if self._hides_still else ({}, {})
+            display(still, metadata=words, raw=True, display_id=self.model_id, update=True)
 
     def _on_running(self, change: Any) -> None:
         # What the session tells about itself may be outdated by what another thread has just asked for.

@@ -20,7 +20,7 @@ from nbvis.engine import (
 )
 from nbvis.engine.images import Images
 from nbvis.engine.network import as_network
-from nbvis.sessions import Session, described, shown_as
+from nbvis.sessions import Session, described, picture, shown_as
 
 from .given import Given, GivenImage, given_image
 from .numbers import InvalidValueError, Number, one_of
@@ -28,6 +28,7 @@ from .page import page
 from .recipe import dream_recipe
 from .rows import layer_rows
 from .run import RunWidget
+from .sheet import Cell
 
 LIVE = frozenset({"objective", "lr", "steps", "jitter", "rotation"})
 """What changes while a dream goes on; the rest begins it again."""
@@ -105,8 +106,7 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
 
     def __repr__(self) -> str:
         """What it shows and how far it is, the same on every machine."""
-        step = self._session.last
-        far = f", step {step.index + 1} of {step.total}" if step else ""
+        far = f", {self._far()}" if self._session.last else ""
         return f"DreamCanvas({self.subject}, {self.expression}, {self.state}{far})"
 
     @property
@@ -247,7 +247,16 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
     def _page(self) -> str:
         facts = {"Network": self.subject, "Objective": self.expression}
         facts |= {control["label"]: f"{getattr(self, name):g}" for name, control in self._controls.items()}
-        return page(f"Dream of {self.expression}", self._picture(), self._shape[3], facts, self.recipe())
+        facts |= {"Notes": self.notes} if self.notes else {}
+        cell = Cell(picture(self.result), f"Dream of {self.expression}", self._far())
+        return page(cell.title, [cell], facts, self.recipe())
+
+    def _words(self) -> str:
+        return f"Dream of {self.expression} in {self.subject}, {self._far()}."
+
+    def _far(self) -> str:
+        step = self._session.last
+        return f"step {step.index + 1} of {step.total}" if step else "before the first step"
 
 
 def _dream(network: Network, options: dict[str, Any]) -> Steps:

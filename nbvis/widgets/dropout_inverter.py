@@ -26,10 +26,10 @@ from nbvis.engine.network import as_network, named
 from nbvis.sessions import Frame, Session, described, encoded, shown_as
 
 from .given import GivenImage, given_image
-from .inversion_pictures import InversionPainter
+from .inversion_pictures import InversionPainter, dropped_line
 from .inverting import LEVELS, LIVE, invert, rows_with_reasons
 from .numbers import InvalidValueError, Number, one_of
-from .page import page
+from .page import Table, page
 from .recipe import inversion_recipe
 from .run import RunWidget
 
@@ -288,12 +288,23 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
         return encoded(self._painter.still(self._session), lossless=True)
 
     def _page(self) -> str:
-        controls = {
-            control["label"]: value
-            for name, control in self._controls.items()
-            if (value := getattr(self, name)) is not None
-        }
-        facts = {"Network": self.subject, "Layer": self.layer, "Seed": self.seed} | controls
-        still = self._painter.still(self._session)
-        title = f"Dropout inverted at {self.layer}"
-        return page(title, encoded(still, lossless=True), still.width // 2, facts, self.recipe())
+        facts = {"Network": self.subject, "Layer": self.layer, "Seed": self.seed}
+        facts |= {control["label"]: getattr(self, name) for name, control in self._controls.items()}
+        own = "the network's own" if self.p is None else self.p
+        facts["Dropout p"] = f"{LEVELS[0]} to {LEVELS[-1]}, one mask" if self.sweep else own
+        facts |= {"Notes": self.notes} if self.notes else {}
+        mask = self._painter.mask(self._session)
+        passes = ("Clean", "Noisy", "Corrupted")
+        rows = [(each["label"], [each[name.lower()] for name in passes]) for each in self.predictions]
+        return page(
+            f"Dropout inverted at {self.layer}",
+            self._painter.cells(self._session),
+            facts,
+            self.recipe(),
+            Table("Predictions", passes, rows),
+            mask and (mask, dropped_line(self.dropped)),
+        )
+
+    def _words(self) -> str:
+        shown = "; ".join(cell.words for cell in self._painter.cells(self._session))
+        return f"Dropout inverted at {self.layer} of {self.subject}. {shown}. {dropped_line(self.dropped)}".rstrip()

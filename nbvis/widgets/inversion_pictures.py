@@ -12,7 +12,7 @@ from nbvis.engine import InversionStep, Network
 from nbvis.engine.targets import is_distribution
 from nbvis.sessions import Session, encoded, picture
 
-from .painting import sheet
+from .sheet import Cell, below, sheet
 from .views import figure
 
 SMALL = 160
@@ -74,27 +74,39 @@ class InversionPainter:
         fields["pictures"] = {name: at if name == "strip" else at[0] for name, at in places.items()}
         return fields, tuple(encoded(image, lossless) for _, image, lossless in found)
 
-    def still(self, session: Session) -> Image.Image:
-        """Original, corrupted and difference side by side, and below them every row, if there are several."""
+    def cells(self, session: Session) -> list[Cell]:
+        """Original, corrupted and difference, and every row after them, if there are several."""
         start, step = session.start, session.last
-        size = start.shape[2], start.shape[3]
-        panes: list[tuple[Image.Image | None, str, str]]
         if not isinstance(step, InversionStep):
-            later = [(None, name, "not yet: the inversion has not begun") for name in ("Corrupted", "Difference")]
-            return sheet([(picture(start), "Original", ""), *later], size)
+            later = [Cell(None, name, "not yet: the inversion has not begun") for name in ("Corrupted", "Difference")]
+            return [Cell(picture(start), "Original", ""), *later]
         row = self._shown(step)
         seen = Difference(step, start, row)
-        panes = [
-            (picture(start), "Original", likeliest(self.predictions, "clean")),
-            (picture(step.image[row : row + 1]), "Corrupted", likeliest(self.predictions, "corrupted")),
-            (seen.picture(), f"Difference × {seen.factor:g}", f"{figure(seen.low)} … {figure(seen.high)}"),
+        drawn = levels(session.origin["p"], len(step.loss))
+        swept = len(set(drawn)) > 1
+        names = [f"p {p:g}" if swept else f"Sample {k + 1}" for k, p in enumerate(drawn)]
+        which = f" · {names[row]}" if len(names) > 1 else ""
+        found = [
+            Cell(picture(start), "Original", likeliest(self.predictions, "clean")),
+            Cell(picture(step.image[row : row + 1]), f"Corrupted{which}", likeliest(self.predictions, "corrupted")),
+            Cell(seen.picture(), f"Difference × {seen.factor:g}", f"{figure(seen.low)} … {figure(seen.high)}"),
         ]
         if len(step.loss) > 1:
-            drawn = levels(session.origin["p"], len(step.loss))
-            for k, p in enumerate(drawn):
-                name = f"p {p:g}" if p is not None and len(set(drawn)) > 1 else f"Sample {k + 1}"
-                panes.append((picture(step.image[k : k + 1]), name, f"loss {figure(step.loss[k].item())}"))
-        return _below([sheet(panes[k : k + 3], size) for k in range(0, len(panes), 3)])
+            for k, name in enumerate(names):
+                found.append(Cell(picture(step.image[k : k + 1]), name, f"loss {figure(step.loss[k].item())}"))
+        return found
+
+    def still(self, session: Session) -> Image.Image:
+        """All of them, three in a row."""
+        cells, size = self.cells(session), session.start.shape[2:]
+        return below([sheet(cells[k : k + 3], (size[0], size[1])) for k in range(0, len(cells), 3)])
+
+    def mask(self, session: Session) -> Image.Image | None:
+        """What the mask of the large picture drops; None before the first step."""
+        step = session.last
+        if not isinstance(step, InversionStep):
+            return None
+        return mask_picture(next(reversed(step.masks.values()))[self._shown(step)])
 
     def _pictures(self, step: InversionStep, seen: "Difference", lossless: bool) -> list[tuple[str, Image.Image, bool]]:
         """(name, picture, whether it is to be a PNG) of each that has to go out; `strip` once for each row."""
@@ -209,6 +221,15 @@ def answers(outputs: Sequence[Tensor], network: Network) -> list[dict[str, Any]]
     ]
 
 
+def dropped_line(dropped: Mapping[str, Any]) -> str:
+    """How much a mask drops, as a sentence; empty for no mask."""
+    if not dropped:
+        return ""
+    share = 100 * dropped["dropped"] / dropped["total"]
+    percent = f"{share:.1f}" if 0 < share < 10 else f"{share:.0f}"
+    return f"{percent} % of the {dropped['total']:,} {dropped['what']} were dropped at {dropped['place']}."
+
+
 def likeliest(predictions: Sequence[Mapping[str, Any]], which: str) -> str:
     """The likeliest class and its probability, empty without classes."""
     best = max(predictions, key=lambda each: each[which], default=None)
@@ -223,12 +244,3 @@ def _small(image: Image.Image) -> Image.Image:
 def _grey(pixels: Tensor) -> Image.Image:
     height, width = pixels.shape
     return Image.frombytes("L", (width, height), pixels.byte().contiguous().numpy().tobytes())
-
-
-def _below(sheets: Sequence[Image.Image]) -> Image.Image:
-    whole = Image.new("RGB", (sheets[0].width, sum(each.height for each in sheets)), "white")
-    top = 0
-    for each in sheets:
-        whole.paste(each, (0, top))
-        top += each.height
-    return whole

@@ -1,15 +1,13 @@
-"""How a map becomes a picture: colours, overlays, the histogram, and several pictures on one sheet."""
+"""How a map becomes a picture: colours, overlays, and the histogram."""
 
 import functools
-from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib
 import numpy as np
 import torch
 from matplotlib.colors import to_hex
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from .views import VIEWS, Limits, blank, drawn, figure, histogram, limits, share, strength
@@ -131,32 +129,6 @@ def bars(found: Tensor, width: int, height: int) -> Image.Image:
     return picture
 
 
-def sheet(panes: Sequence[tuple[Image.Image | None, str, str]], size: tuple[int, int]) -> Image.Image:
-    """Pictures side by side on white, each with a title and a line below; a sentence stands where there is no picture.
-
-    Args:
-        panes: (picture, title, line or sentence).
-        size: (height, width) of the pictures.
-    """
-    height, width = size
-    scale = max(1, -(-200 // width))
-    height, width, gap, text = height * scale, width * scale, 12, 34
-    whole = Image.new("RGB", (gap + len(panes) * (width + gap), height + 2 * gap + text), "white")
-    pen = ImageDraw.Draw(whole)
-    for place, (picture, title, line) in enumerate(panes):
-        left = gap + place * (width + gap)
-        if picture is None:
-            pen.rectangle((left, gap, left + width - 1, gap + height - 1), "#f3f4f6")
-            pen.multiline_text((left + 10, gap + 10), _wrapped(line, width - 20), "#5b6775", _font(12))
-            line = ""
-        else:
-            shown = picture.resize((width, height), Image.Resampling.BOX).convert("RGBA")
-            whole.paste(shown, (left, gap), shown)
-        pen.text((left, gap + height + 4), _shortened(title, width, 12), "#111827", _font(12))
-        pen.text((left, gap + height + 20), _shortened(line, width, 11), "#5b6775", _font(11))
-    return whole
-
-
 def _colored(plane: Tensor, between: Limits, look: Look) -> Tensor:
     """The plane in colours, (3, height, width) in [0, 1]."""
     if look.view == "raw":
@@ -193,25 +165,3 @@ def _caption(found: Tensor, view: str) -> str:
     plane = VIEWS[view].plane(found)
     words = f"{VIEWS[view].caption} " if len(found) > 1 or view == "histogram" else ""
     return f"{words}{figure(plane.min().item())} … {figure(plane.max().item())}"
-
-
-@functools.lru_cache(4)
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)
-
-
-def _shortened(line: str, width: int, size: int) -> str:
-    """The line, or as much of it as fits."""
-    if _font(size).getlength(line) <= width:
-        return line
-    while line and _font(size).getlength(line + "…") > width:
-        line = line[:-1]
-    return line.rstrip() + "…"
-
-
-def _wrapped(sentence: str, width: int) -> str:
-    lines = [""]
-    for word in sentence.split():
-        longer = f"{lines[-1]} {word}".strip()
-        lines = [*lines[:-1], longer] if _font(12).getlength(longer) <= width else [*lines, word]
-    return "\n".join(lines)

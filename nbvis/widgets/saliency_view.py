@@ -346,7 +346,11 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
         facts |= {asked.label: ", ".join(f"{k} {v}" for k, v in asked.arguments().items()) for asked in self._asked()}
         facts |= scene.page_facts(self.bars, self.sanity) | {"Preprocessing": self.preprocessing}
         facts |= {"Notes": self.notes} if self.notes else {}
-        return page(f"What speaks for {self.expression}", self._picture(), 390, facts, self.recipe())
+        return page(f"What speaks for {self.expression}", scene.cells(self._panes()), facts, self.recipe())
+
+    def _words(self) -> str:
+        shown = "; ".join(cell.words for cell in scene.cells(self._panes()))
+        return f"What speaks for {self.expression}. {shown}."
 
     def _on_message(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
         kind = content.get("type")

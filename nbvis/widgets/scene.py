@@ -9,8 +9,9 @@ from nbvis.engine import Attribution, Faithfulness, RandomizationCheck
 from nbvis.sessions import Refusal, encoded, picture, shown_as
 
 from .explaining import Asked
-from .painting import Look, own_limits, rgb, sheet
+from .painting import Look, own_limits, rgb
 from .panes import FILM, Painter, Pane, Picture
+from .sheet import Cell, sheet
 from .views import VIEWS, Limits, figure
 
 Measured = Sequence[tuple[Asked, Faithfulness | Refusal]]
@@ -147,12 +148,18 @@ def page_facts(rows: Sequence[dict[str, Any]], checked: dict[str, Any]) -> dict[
 
 def whole_sheet(shown: Sequence[Pane], size: tuple[int, int]) -> bytes:
     """All panes side by side, as one PNG."""
-    rows = []
-    for pane in shown:
-        title = f"{pane.title} · {pane.layer}" if pane.layer else pane.title
-        line = pane.sub if pane.picture else pane.note or "not computed yet"
-        rows.append((pane.picture.image if pane.picture else None, title, line))
-    return encoded(sheet(rows, size), lossless=True)
+    return encoded(sheet(cells(shown), size), lossless=True)
+
+
+def cells(shown: Sequence[Pane]) -> list[Cell]:
+    """The panes as they are saved."""
+    return [_cell(pane) for pane in shown]
+
+
+def _cell(pane: Pane) -> Cell:
+    title = f"{pane.title} · {pane.layer}" if pane.layer else pane.title
+    line = pane.sub if pane.picture else pane.note or "not computed yet"
+    return Cell(pane.picture.image if pane.picture else None, title, line, pane.between, pane.colors)
 
 
 def _pane(painter: Painter, scene: Scene, shown: Shown) -> Pane:

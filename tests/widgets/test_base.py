@@ -72,6 +72,7 @@ def test_saving_writes_a_picture_or_a_page_that_needs_nothing_else(make, tmp_pat
     page = (tmp_path / "dream.html").read_text(encoding="utf-8")
     (png,) = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
     assert base64.b64decode(png) == (tmp_path / "dream.png").read_bytes()
+    assert """<img alt="Dream of activity(&#x27;2&#x27;): before the first step\"""" in page
     assert "activity(&#x27;2&#x27;)" in page and "from nbvis.engine import" in page
     assert not re.search(r"https?://|<script", page)
 
@@ -112,10 +113,13 @@ def test_a_cell_shows_the_view_and_keeps_a_still_picture(make, displayed):
     note, view, still = [data for data, _ in displayed]
     assert "Run this cell" in note["text/html"] and "image/png" not in view
     assert list(still) == ["image/png"] and displayed[-1][1]["display_id"] == canvas.model_id
+    alt = f"Dream of {canvas.expression} in Sequential · 32 × 48, before the first step."
+    assert displayed[-1][1]["metadata"] == {"image/png": {"alt": alt}} == canvas._repr_mimebundle_()[1]
     canvas.play()
     canvas.wait(LONG)
     updated, options = displayed[-1]
     assert options["update"] and options["display_id"] == canvas.model_id
+    assert options["metadata"]["image/png"]["alt"].endswith(", step 4 of 4.")
     shown = Image.open(io.BytesIO(base64.b64decode(updated["image/png"])))
     assert shown.tobytes() == picture(canvas.result).tobytes()
 

@@ -16,6 +16,7 @@ from torch import nn
 from nbvis import DropoutInverter
 from nbvis.engine import Network, invert_dropout, last
 from nbvis.sessions import picture
+from nbvis.widgets.inversion_pictures import dropped_line, mask_picture
 from nbvis.widgets.inverting import LEVELS
 
 LONG = 60.0
@@ -589,8 +590,17 @@ def test_saving_writes_the_pictures_side_by_side_or_a_page(make, tmp_path):
         assert saved.size == (before.width, 2 * before.height)
     inverter.save(tmp_path / "inversion.html")
     page = (tmp_path / "inversion.html").read_text(encoding="utf-8")
-    (png,) = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
-    assert base64.b64decode(png) == (tmp_path / "inversion.png").read_bytes()
+    pictures = [decoded(base64.b64decode(png)) for png in re.findall(r'src="data:image/png;base64,([^"]+)"', page)]
+    assert pictures[1].tobytes() == picture(inverter.result[:1]).tobytes()
+    assert pictures[-1].tobytes() == mask_picture(next(reversed(inverter.masks.values()))[0]).tobytes()
+    alts = re.findall(r'<img alt="([^"]+)"', page)
+    said = dropped_line(inverter.dropped)
+    assert len(alts) == len(pictures) == 6 and alts[1].startswith("Corrupted · Sample 1: class ")
+    assert said in alts[-1] and f"<p>{said} Dark: dropped. Light: kept.</p>" in page
+    for each in inverter.predictions:
+        shares = [f"{each[name]:.2f}</td>" for name in ("clean", "noisy", "corrupted")]
+        row = page.partition(f'<th scope="row">{each["label"]}</th>')[2].partition("</tr>")[0]
+        assert [share in row for share in shares] == [True] * 3 and row.count("<td>") == 3
     assert "Dropout inverted at 7" in page and "invert_dropout(network" in page and "<dd>0</dd>" in page
     assert not re.search(r"https?://|<script", page)
     with pytest.raises(ValueError, match=r"\.png and \.html, not to \.gif"):

@@ -1,12 +1,11 @@
-"""Colours, overlays, the histogram's picture and the sheet."""
+"""Colours, overlays and the histogram's picture."""
 
 import matplotlib
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from nbvis.widgets.painting import COLORMAPS, DIVERGING, Look, bars, own_limits, paint, rgb, sheet
+from nbvis.widgets.painting import COLORMAPS, DIVERGING, Look, bars, own_limits, paint, rgb
 from nbvis.widgets.views import BINS, VIEWS
 
 
@@ -143,24 +142,3 @@ def test_an_image_of_any_number_of_channels_lies_below():
     for channels in (1, 2, 3, 6):
         assert rgb(torch.rand(1, channels, 4, 5)).shape == (3, 4, 5)
     assert rgb(torch.tensor([-1.0, 0.5, 2.0]).view(1, 3, 1, 1)).flatten().tolist() == [0, 0.5, 1]
-
-
-def test_the_sheet_shows_pictures_side_by_side_and_sentences_where_there_is_none():
-    red = Image.new("RGB", (300, 210), "red")
-    whole = sheet([(red, "Input", "espresso 0.95"), (None, "Grad-CAM", "It is blank because it is.")], (210, 300))
-    assert whole.size == (2 * 300 + 36, 210 + 58)
-    assert whole.getpixel((12, 12)) == whole.getpixel((311, 221)) == (255, 0, 0)
-    assert whole.getpixel((620, 215)) == (243, 244, 246)
-    dark = np.asarray(whole.crop((324, 12, 624, 222)).convert("L"))
-    assert (dark < 150).any()
-
-
-def test_small_pictures_are_enlarged_by_whole_pixels():
-    small = Image.fromarray(np.array([[[255, 0, 0], [0, 0, 255]]], dtype=np.uint8))
-    whole = sheet([(small, "Input", "")], (1, 2))
-    assert [whole.getpixel((x, 12)) for x in (12, 111, 112, 211)] == [(255, 0, 0)] * 2 + [(0, 0, 255)] * 2
-
-
-def test_a_long_caption_is_cut_at_the_picture():
-    wide = sheet([(Image.new("RGB", (200, 50)), "Title", "word " * 80)], (50, 200))
-    assert (np.asarray(wide)[:, 214:] == 255).all()

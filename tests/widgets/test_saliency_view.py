@@ -8,6 +8,7 @@ import weakref
 from typing import Any
 
 import ipywidgets
+import numpy as np
 import pytest
 import torch
 import traitlets as t
@@ -18,7 +19,7 @@ from nbvis import SaliencyView
 from nbvis.engine import METHODS, Network, attribute, channel, custom, faithfulness, randomization_check, unit
 from nbvis.widgets import base
 from nbvis.widgets.explaining import LABELS
-from nbvis.widgets.views import VIEWS
+from nbvis.widgets.views import VIEWS, figure
 
 LONG = 60.0
 LABELLED = ["cat", "dog", "cup", "sea"]
@@ -723,8 +724,15 @@ def test_saving_writes_what_is_shown_or_a_page_that_needs_nothing_else(make, tmp
     assert whole.getpixel((whole.width - 2, 2)) == (255, 255, 255)
     view.save(str(tmp_path / "maps.html"))
     page = (tmp_path / "maps.html").read_text(encoding="utf-8")
-    (png,) = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
-    assert base64.b64decode(png) == (tmp_path / "maps.png").read_bytes()
+    pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
+    assert [base64.b64decode(png) for png in pictures] == [pane.picture.png for pane in view._panes()]
+    for pane, alt in zip(view._panes()[1:], re.findall(r'<img alt="([^"]+)"', page)[1:], strict=True):
+        low, high = map(figure, pane.between)
+        assert pane.title in alt and alt.endswith(f"{pane.sub}; its colours go from {low} to {high}")
+        assert f"<span>{low}</span><span>{high}</span>" in page
+        assert f"linear-gradient(90deg, {', '.join(pane.colors)})" in page
+    bar = np.asarray(whole)[12 + 160 + 34 + 8, 264:504].astype(int)  # below the first map
+    assert bar[3, 2] > bar[3, 0] and bar[-4, 0] > bar[-4, 2] and (bar[120] > 200).all()
     assert "attribute(network, image, target" in page and "insertion" in page and view.sanity["verdict"][:6] in page
     assert not re.search(r"https?://|<script", page)
     with pytest.raises(ValueError, match=r"SaliencyView saves to \.png and \.html, not to \.gif"):
@@ -742,6 +750,7 @@ def test_a_cell_keeps_a_still_picture_of_the_maps(make, monkeypatch):
     data, options = shown[-1]
     assert options["update"] and options["display_id"] == view.model_id
     assert base64.b64decode(data["image/png"]) == view._picture()
+    assert options["metadata"]["image/png"]["alt"].startswith(f"What speaks for {view.expression}. Input: ")
 
 
 def test_several_cells_of_one_view_are_sent_the_same(make, screen):
