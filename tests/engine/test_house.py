@@ -119,9 +119,12 @@ CALLS = {
 METHODS = {
     "gradient": {},
     "input_x_gradient": {},
+    "guided_backprop": {},
+    "deconvnet": {},
     "integrated_gradients": {"steps": 3, "chunk": 2},
     "smoothgrad": {"samples": 2},
     "grad_cam": {"layer": "second"},
+    "guided_grad_cam": {"layer": "second"},
     "occlusion": {"window": 4},
 }
 CALLS |= {
