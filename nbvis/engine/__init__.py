@@ -16,6 +16,7 @@ from .preprocessing import PreprocessingCheck, Reading, preprocessing_check
 from .sanity import RandomizationCheck, Stage, randomization_check
 from .steps import Step, Steps, last
 from .transforms import STANDARD, Transform, affine, jitter, rotate, zoom
+from .trial import differentiable, smallest_size
 
 __all__ = [
     "DESCENTS",
@@ -52,6 +53,7 @@ __all__ = [
     "channel",
     "check_objective",
     "custom",
+    "differentiable",
     "dream",
     "dropped_layers",
     "energy",
@@ -66,6 +68,7 @@ __all__ = [
     "randomization_check",
     "read_table",
     "rotate",
+    "smallest_size",
     "unit",
     "zoom",
 ]

@@ -3,15 +3,18 @@
 from .answers import Answers
 from .frames import Frame, encoded, picture, shown_as
 from .gate import Gate
+from .lookout import Finding, Lookout
 from .progress import Progress
 from .session import Past, Session, described
 from .tasks import Known, Refusal, Task, Tell
 
 __all__ = [
     "Answers",
+    "Finding",
     "Frame",
     "Gate",
     "Known",
+    "Lookout",
     "Past",
     "Progress",
     "Refusal",

@@ -217,10 +217,13 @@ class Answers:
             while len(self._found) > KEPT:
                 self._found.popitem(last=False)
 
-    def _fail(self, error: str) -> None:
+    def fail(self, error: str) -> None:
+        """Says that no answers can be had."""
         with self._lock:
             self.state, self.error = "error", error
             self._wanted.clear()
+            self._changed = self._unrested = True
+        self._show(anyway=True)
 
     def _goes_on(self, task: Task, done: int, total: int) -> bool:
         """Takes a word of the running task; whether it is still wanted."""
@@ -331,7 +334,7 @@ def _worked(reference: "weakref.ref[Answers]", task: Task) -> Callable[[Answers]
         answer = Refusal(described(error))
     except Exception as error:
         failure = described(error)
-        return lambda answers: answers._fail(failure)
+        return lambda answers: answers.fail(failure)
     return lambda answers: answers._keep(task, answer)
 
 

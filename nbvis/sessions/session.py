@@ -89,7 +89,7 @@ class Session:
         self._run: Steps | None = None
         self._inbox: dict[str, Any] = {}
         self._allowance: int | None = 0
-        self._afresh = self._renewed = self._ending = self._closed = self._silent = False
+        self._afresh = self._renewed = self._ending = self._closed = self._silent = self._pausing = False
         self._progress = Progress()
         self._shown_rev = self._reflected = 0
         close_at_exit(self)
@@ -109,12 +109,12 @@ class Session:
     def pause(self) -> None:
         """Rests after the step that is being taken."""
         with self._lock:
-            self._allowance = 0
+            self._allowance, self._pausing = 0, self._thread is not None
 
     def stop(self) -> None:
         """Ends the run after the step that is being taken; the picture stays."""
         with self._lock:
-            self._allowance, self._ending = 0, True
+            self._allowance, self._ending, self._pausing = 0, True, self._thread is not None
             paused = self._thread is None and self._run is not None
             if paused:
                 self._end_run()
@@ -148,6 +148,15 @@ class Session:
             self._deliver("png")
         return self.rev
 
+    def fail(self, error: str) -> None:
+        """Says that it cannot run, unless it does."""
+        with self._lock:
+            resting = self._thread is None
+            if resting:
+                self.state, self.error = "error", error
+        if resting:
+            self._tell_state()
+
     def wait(self, timeout: float | None = None) -> bool:
         """Blocks until the run rests; False if it still goes after `timeout` seconds."""
         with self._lock:
@@ -164,6 +173,11 @@ class Session:
         self.stop()
         if (thread := self._thread) not in (None, threading.current_thread()):
             thread.join()
+
+    @property
+    def pausing(self) -> bool:
+        """Whether it will rest after the step that is being taken, because somebody asked for that."""
+        return self._pausing
 
     @property
     def watched(self) -> bool:
@@ -243,7 +257,7 @@ class Session:
         with self._lock:
             if self._closed:
                 raise RuntimeError("this session is closed: make a new widget")
-            self._allowance, self._ending = allowance, False
+            self._allowance, self._ending, self._pausing = allowance, False, False
             self._afresh |= afresh
             self.state, self.error = "running", ""
         self._tell_state()  # before the worker has anything to tell
@@ -324,7 +338,7 @@ class Session:
     def _rest(self, state: str, error: str = "") -> bool:
         """Shows the picture that stays; True if somebody asked for more meanwhile."""
         with self._lock:
-            self.state, self.error, self._allowance = state, error, 0
+            self.state, self.error, self._allowance, self._pausing = state, error, 0, False
             if state != "paused":
                 self._end_run()
         while True:

@@ -15,6 +15,9 @@ if only the state changed), and `reply` with the id of the question, `text` or a
 
 import base64
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,12 +26,15 @@ import traitlets as t
 from IPython.display import display
 
 from nbvis.engine.network import near
-from nbvis.sessions import described
+from nbvis.sessions import Finding, Lookout, described
 
 from .forgetting import Showing, keep_track
 from .front_end import module_source, style_source
 from .hearing import Hearing, answer_where_asked
 from .numbers import controls, numbers
+
+GRACE, PATIENCE = 0.2, 1.0
+"""Seconds that a call from Python waits for a look at the network, and that the first display does."""
 
 SAVED = """<style>
 .nbvis-saved { color: var(--jp-ui-font-color2, #5b6775); margin: 4px 0; animation: nbvis-late 0s 3s backwards; }
@@ -65,9 +71,12 @@ class Widget(anywidget.AnyWidget):
     error = t.Unicode("", help="What went wrong, empty if nothing did.").tag(sync=True)
     notes = t.Unicode("", help="Sentences that whoever looks should read, one a line.").tag(sync=True)
     subject = t.Unicode("", read_only=True, help="What it looks at: the network and the picture's size.").tag(sync=True)
+    _doing = t.Unicode("", help="What is being found out about the network; empty once it is.").tag(sync=True)
     _controls = t.Dict(help="The sliders' bounds, labels and units.").tag(sync=True)
 
     _session: Worker
+    _look: Finding | None = None
+    _refusal = ""
 
     def __init_subclass__(cls, front_end: str = "", **options: Any):
         """Gives a widget its front end, the module and style sheet of that name with those they share."""
@@ -82,6 +91,7 @@ class Widget(anywidget.AnyWidget):
         self._hides_still, self._displayed = True, False
         self._hearing, self._showing = Hearing(), Showing()
         self._telling: int | None = None
+        self._lookout, self._asking = Lookout(self._on_failure), threading.local()
         # traitlets takes one thread at a time, and here are three: the kernel's, its sub-shell's and the worker.
         self._traits_lock = threading.RLock()
         super().__init__(_controls=controls(self), **options)
@@ -92,15 +102,19 @@ class Widget(anywidget.AnyWidget):
 
     def __del__(self):
         """Ends the run without waiting for it: this may be called anywhere."""
-        if session := getattr(self, "_session", None):
-            session.end()
+        for worker in self._workers():
+            worker.end()
         super().close()
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Sets a trait or property; a name that is neither is refused, since nothing would come of it."""
         if not (name.startswith("_") or hasattr(type(self), name)):
             raise AttributeError(f"{type(self).__name__} has no {name!r} to set{self._near(name)}")
-        super().__setattr__(name, value)
+        if name.startswith("_"):
+            super().__setattr__(name, value)
+        else:
+            with self._unhurried():
+                super().__setattr__(name, value)
 
     def play(self) -> None:
         """Goes on, or begins."""
@@ -115,8 +129,11 @@ class Widget(anywidget.AnyWidget):
         raise NotImplementedError
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Blocks until it rests; False if it still runs after `timeout` seconds."""
-        return self._session.wait(timeout)
+        """Blocks until the network is looked at and it rests; False if not after `timeout` seconds."""
+        end = None if timeout is None else time.monotonic() + timeout
+        if not self._lookout.wait(timeout):
+            return False
+        return self._session.wait(None if end is None else max(0.0, end - time.monotonic()))
 
     def recipe(self) -> str:
         """Python source that makes the picture shown."""
@@ -136,8 +153,8 @@ class Widget(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Ends the run and its thread, and removes the views."""
-        if session := getattr(self, "_session", None):
-            session.close()
+        for worker in self._workers():
+            worker.close()
         super().close()
 
     def open(self) -> None:
@@ -147,14 +164,75 @@ class Widget(anywidget.AnyWidget):
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Takes what a view changed; a value that cannot be is refused in words, and the view gets the old one back."""
-        with self._traits_lock:
+        with self._traits_lock, self._unhurried(by_a_view=True):
             try:
                 super().set_state(sync_data)
-                if self.state != "error":
-                    self.error = ""
+                self._refuse("")
             except (t.TraitError, ValueError, TypeError, RuntimeError) as error:
-                self.error = described(error)
+                self._refuse(described(error))
                 self.send_state([name for name in sync_data if name in self.keys])
+
+    def get_state(self, *given: Any, **options: Any) -> dict[str, Any]:
+        """What the views get, as far as it is known."""
+        with self._unhurried():
+            return super().get_state(*given, **options)
+
+    def notify_change(self, change: Any) -> None:
+        """Tells the views and the observers."""
+        with self._unhurried():
+            super().notify_change(change)
+
+    def _workers(self) -> list[Any]:
+        return [worker for name in ("_lookout", "_session") if (worker := getattr(self, name, None))]
+
+    def _find_out(
+        self, work: Callable[[], Any], then: Callable[[Any], None], key: str = "", patient: bool = False
+    ) -> Finding:
+        """Has something found out beside the kernel's thread; a call from Python waits for it for a moment.
+
+        Args:
+            work: function that finds it; it must not hold the widget.
+            then: bound method that gets it, on the worker's thread.
+            key: what is asked, so that only the last one of those that wait is; empty for what stands alone.
+            patient: whether it is waited for, whoever calls.
+
+        Returns:
+            the look; if it is over already, its error is for the caller to raise.
+        """
+        look = self._lookout.ask(work, then, key=key)
+        look.leave(0.0 if self._told_by_a_view and not patient else GRACE)
+        return look
+
+    def _on_failure(self, look: Finding) -> None:
+        """Takes back what turned out to be impossible, on the worker's thread."""
+        self._refuse(described(look.error) if look.error else "")
+
+    def _refuse(self, why: str) -> None:
+        """Says why a value that was given was not taken; empty once one is, or something is asked for."""
+        with self._traits_lock:
+            self._refusal = why
+            self.error = why or self._session.error
+
+    @contextmanager
+    def _unhurried(self, by_a_view: bool = False) -> Iterator[None]:
+        """Within it, what the first look finds is read as it is, and nothing at all is waited for `by_a_view`."""
+        now = self._asking
+        before = getattr(now, "reads", False), getattr(now, "view", False)
+        now.reads, now.view = True, by_a_view or before[1]
+        try:
+            yield
+        finally:
+            now.reads, now.view = before
+
+    @property
+    def _told_by_a_view(self) -> bool:
+        return getattr(self._asking, "view", False) or threading.current_thread().name == "nbvis"
+
+    def _wait_for_look(self, timeout: float | None = None) -> None:
+        """Somebody reads what the first look finds."""
+        if self._look is not None and not self._look.over:
+            if not (getattr(self._asking, "reads", False) or self._told_by_a_view):
+                self._look.wait(timeout)
 
     def _near(self, name: str) -> str:
         """The end of an error: the settings closest to a name, also by what the panel calls them."""
@@ -165,13 +243,20 @@ class Widget(anywidget.AnyWidget):
         return near(name, sorted([*settings, "unit"]), most=40)
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        return self._view() | self._still(), self._alternative()
+        self._wait_for_look(PATIENCE)
+        with self._unhurried():
+            return self._view() | self._still(), self._alternative()
 
     def _ipython_display_(self, **options: Any) -> None:
         # The still picture is an output of its own: updating the output that holds the view would build the view anew.
         self._displayed = True
         self._session.displayed()
         self._showing.displayed()
+        self._wait_for_look(PATIENCE)
+        with self._unhurried():
+            self._show_outputs()
+
+    def _show_outputs(self) -> None:
         display({"text/html": SAVED.replace("NAME", type(self).__name__)}, raw=True)
         display(self._view(), raw=True)
         display(self._still(), metadata=self._alternative(), raw=True, display_id=self.model_id)
@@ -214,12 +299,11 @@ class Widget(anywidget.AnyWidget):
 
     def _told(self) -> None:
         """Takes over where the session stands, on its thread or on a caller's."""
-        with self._traits_lock:
+        with self._traits_lock, self._unhurried():
             state, error = self._session.state, self._session.error
-            if error or state != self.state:  # otherwise what a view was told about a value it gave may stay
-                self.error = error
+            self.error = error or self._refusal
             self._telling = threading.get_ident()
-            self.state, self.running = state, state == "running"
+            self.state, self.running = state, self._is_running()
             self._telling = None
             self.notes = self._current_notes()
 
@@ -231,11 +315,18 @@ class Widget(anywidget.AnyWidget):
 
     def _on_running(self, change: Any) -> None:
         # What the session tells about itself may be outdated by what another thread has just asked for.
-        if self._telling != threading.get_ident() and self.running != (self._session.state == "running"):
+        if self._telling != threading.get_ident() and self.running != self._is_running():
             (self.play if self.running else self.pause)()
+
+    def _is_running(self) -> bool:
+        return self._session.state == "running"
 
     def _on_background(self, change: Any) -> None:
         self._session.background = self.background
+
+    def _handle_custom_msg(self, content: Any, buffers: Any) -> None:
+        with self._unhurried(by_a_view=True):
+            super()._handle_custom_msg(content, buffers)
 
     def _on_message(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
         kind = content.get("type")

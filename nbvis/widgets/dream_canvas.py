@@ -1,7 +1,9 @@
 """DreamCanvas: a picture that dreams, and the controls that steer it while it does."""
 
 import functools
-from typing import Any
+import math
+import time
+from typing import Any, NamedTuple
 
 import traitlets as t
 from torch import Tensor, nn
@@ -14,19 +16,23 @@ from nbvis.engine import (
     activity,
     channel,
     check_objective,
+    differentiable,
     dream,
     layers,
     octave_sizes,
+    smallest_size,
 )
 from nbvis.engine.images import Images
 from nbvis.engine.network import as_network
-from nbvis.sessions import Session, described, picture, shown_as
+from nbvis.sessions import Finding, Session, described, picture, shown_as
 
+from .base import GRACE
 from .given import Given, GivenImage, given_image
-from .numbers import InvalidValueError, Number, one_of
+from .later import LaterList, LaterText
+from .numbers import InvalidValueError, Number, numbers, one_of
 from .page import page
 from .recipe import dream_recipe
-from .rows import layer_rows
+from .rows import layer_rows, possible_layer
 from .run import RunWidget
 from .sheet import Cell
 
@@ -56,7 +62,7 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
         (True, torch.Size([1, 3, 32, 48]))
     """
 
-    layer = t.Unicode(help="The layer to dream of; empty while an objective of your own is used.").tag(sync=True)
+    layer = LaterText(help="The layer to dream of; empty while an objective of your own is used.").tag(sync=True)
     channel = t.Int(None, allow_none=True, help="Its channel; None for the whole layer.").tag(sync=True)
     objective = t.Instance(Objective, allow_none=True, help="An objective of your own; None for layer and channel.")
     image = GivenImage(help="The photograph, (1, channels, height, width), or None; another begins again.")
@@ -68,8 +74,8 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
     octaves = Number(4, 1, 8, "Octaves", whole=True, help="Scales to dream at, coarse to fine; a change begins again.")
     octave_scale = Number(1.4, 1.1, 2, "Octave scale", unit="×", help="From one octave to the next; begins again.")
     seed = t.Int(0, help="Of the random shifts, angles and noise.").tag(sync=True)
-    expression = t.Unicode(help="The objective, as it is written in Python.").tag(sync=True)
-    layers = t.List(help="The layers there are: [name, kind, (channels, …)].").tag(sync=True)
+    expression = LaterText(help="The objective, as it is written in Python.").tag(sync=True)
+    layers = LaterList(help="The layers there are: [name, kind, (channels, …)].").tag(sync=True)
     starts = t.List(t.Unicode(), help="What a run can start from.").tag(sync=True)
     size = t.List(t.Int(), help="Height and width of the picture, pixels.").tag(sync=True)
 
@@ -81,16 +87,16 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
         **options: Any,
     ):
         self._network = as_network(network)
-        self._look_at(*_seen(self._network, image))
-        if objective is None and "layer" not in options:
-            options["layer"] = _middle(self._found)
+        self._given = None if image is None else given_image(image, "DreamCanvas")
+        self._shape = self._shape_of(self._given)
+        self._counts: dict[str, int] | None = None
+        self._own, self._instead = objective, ("", None)
+        self._trial: Finding | None = None
+        self._flows: set[str] | None = None
+        self._smallest = 1
         self._options: dict[str, Any] = {}
-        super().__init__(
-            image=self._image,
-            objective=objective,
-            **self._of_image() | options,
-        )
-        self.set_trait("subject", f"{self._network.name} · {self._shape[2]} × {self._shape[3]}")
+        super().__init__(image=self._image, objective=objective, **self._of_image() | options)
+        self._name_subject()
         self._renew()
         self._session = Session(
             functools.partial(_dream, self._network),
@@ -101,6 +107,12 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
             listens=self._hearing,
         )
         self.notes = self._current_notes()
+        began = time.monotonic()
+        self._begin_to_see()
+        if self._trial is not None:
+            self._trial.leave(max(0.0, began + GRACE - time.monotonic()))
+            if self._trial.error:
+                raise self._trial.error
         if self.running:
             self.play()
 
@@ -130,55 +142,136 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
     def _image(self) -> Tensor | None:
         return self._given.image if self._given else None
 
-    def _look_at(self, given: Given | None, found: list[list[Any]], shape: tuple[int, ...]) -> None:
-        self._given, self._found, self._shape = given, found, shape
-        self._counts = {name: shape[0] for name, _, shape in found}
+    def _shape_of(self, given: Given | None) -> tuple[int, ...]:
+        return tuple(given.image.shape) if given else _noise_shape(self._network)
 
     def _of_image(self) -> dict[str, Any]:
         """The traits that follow from the image."""
         starts = ["noise"] if self._given is None else ["image", "noise"]
-        return {"layers": self._found, "starts": starts, "start": starts[0], "size": list(self._shape[2:])}
+        return {"starts": starts, "start": starts[0], "size": list(self._shape[2:])}
+
+    def _name_subject(self) -> None:
+        self.set_trait("subject", f"{self._network.name} · {self._shape[2]} × {self._shape[3]}")
+
+    def _see(self) -> Finding:
+        image = self._noise_or(self._given, self._shape)
+        return self._find_out(functools.partial(_seen, self._network, self._given, image, self._own), self._on_seen)
+
+    def _on_seen(self, seen: "_Seen") -> None:
+        """Takes over what was found out about the network and an image."""
+        with self._traits_lock:
+            other = seen.given is not self._given
+            self._given, self._shape = seen.given, self._shape_of(seen.given)
+            self._counts = {name: shape[0] for name, _, shape in seen.rows}
+            self.layers = seen.rows
+            if other:
+                with self.hold_trait_notifications():
+                    for name, value in self._of_image().items():
+                        self.set_trait(name, value)
+                    self._name_subject()
+            if self._own is None:
+                self.layer = self._possible(self.layer) if self.layer else _middle(seen.rows)
+                self.channel = self._possible_channel(self.channel)
+            self._renew()
+        if other:
+            self._session.renew()
+        work = functools.partial(_tried, self._network, self._start_image())
+        self._trial = self._lookout.ask(work, self._on_tried, aside=True)
+        self._seen()
+
+    def _on_tried(self, tried: "_Tried") -> None:
+        """Takes over what small pictures told about the network."""
+        with self._traits_lock:
+            self._flows, self._smallest = tried.flows, tried.smallest
+            self._bound_scales()
+            if self.layer:
+                self._possible(self.layer)
+
+    def _bound_scales(self) -> None:
+        """Has the sliders offer only what leaves the smallest octave large enough for the network."""
+        room, controls = min(self._shape[2:]) / self._smallest, dict(self._controls)
+        most = sum(self.octave_scale**n <= room for n in range(8))
+        largest = room ** (1 / (self.octaves - 1)) if self.octaves > 1 else math.inf
+        for name, high in {"octaves": most, "octave_scale": math.floor(100 * min(largest, 2)) / 100}.items():
+            trait, value = numbers(self)[name], getattr(self, name)
+            controls[name] = controls[name] | {"high": min(trait.high, max(high, trait.low, value))}
+        self._controls = controls
 
     @t.validate("image")
     def _validate_image(self, proposal: Any) -> Tensor | None:
-        if proposal["value"] is not self._image:
-            seen = given, _, shape = _seen(self._network, proposal["value"])
-            octave_sizes(shape[2], shape[3], int(self.octaves), self.octave_scale)
-            check_objective(self._network, self._objective(), given.image if given else _noise(shape, self.seed))
-            self._look_at(*seen)
-        return self._image
+        value = proposal["value"]
+        if value is self._image:
+            return self._image
+        given = None if value is None else given_image(value, "DreamCanvas")
+        shape = self._shape_of(given)
+        octave_sizes(shape[2], shape[3], int(self.octaves), self.octave_scale)
+        image = self._noise_or(given, shape)
+        work = functools.partial(_seen, self._network, given, image, self._objective())
+        look = self._find_out(work, self._on_seen)
+        if look.error:
+            raise look.error
+        return given.image if given else None
 
     @t.validate("layer")
     def _validate_layer(self, proposal: Any) -> str:
         name = proposal["value"]
-        if name == "" and self.objective is not None:
+        if name == "" and (self.objective is not None or self._counts is None):
             return name
-        one_of("layer", name, list(self._counts))
-        self._check(activity(name))
-        return name
+        return self._possible(name)
+
+    def _possible(self, layer: str) -> str:
+        """The layer, if one can dream of it, as far as is known."""
+        if self._counts is None:
+            return possible_layer(layer, self._network.module)
+        one_of("layer", layer, list(self._counts))
+        if self._flows is not None and not {layer, layer.rpartition(":")[0]} & self._flows:
+            raise InvalidValueError(
+                f"no gradient flows back from layer {layer!r}: the network detaches it, or an operation before it "
+                "cannot be differentiated"
+            )
+        return layer
 
     @t.validate("channel")
     def _validate_channel(self, proposal: Any) -> int | None:
-        index, count = proposal["value"], self._counts.get(self.layer, 0)
-        if index is not None and not 0 <= index < count:
-            what = f"layer {self.layer!r} has {count}, 0 to {count - 1}" if count else "pick a layer first"
+        return self._possible_channel(proposal["value"])
+
+    def _possible_channel(self, index: int | None) -> int | None:
+        layer = self.layer
+        count = None if self._counts is None else self._counts.get(layer, 0)
+        if index is not None and not (0 <= index and (count is None or index < count)):
+            if count is None:
+                raise InvalidValueError(f"no channel {index}: they are counted from 0, or None for all of them")
+            what = f"layer {layer!r} has {count}, 0 to {count - 1}" if count else "pick a layer first"
             raise InvalidValueError(f"no channel {index}: {what}, or None for all of them")
         return index
 
     @t.validate("objective")
     def _validate_objective(self, proposal: Any) -> Objective | None:
-        if proposal["value"] is not None:
-            self._check(proposal["value"])
-        elif not self.layer:
+        own = proposal["value"]
+        if own is not None and own is not self._own:
+            self._instead = self.layer, self.channel
+            work = functools.partial(_checked, self._network, own, self._start_image())
+            look = self._find_out(work, self._on_checked)
+            if look.error:
+                raise InvalidValueError(described(look.error)) from look.error
+        elif own is None and not self.layer and self._counts is not None:
             raise InvalidValueError("without an objective of your own there must be a layer: set layer")
-        return proposal["value"]
+        return own
 
-    def _check(self, objective: Objective) -> None:
-        try:
-            check_objective(self._network, objective, self._start_image())
-        except (ValueError, TypeError, RuntimeError) as error:
-            # Only a trait's own error makes a view's change be taken back.
-            raise InvalidValueError(described(error)) from error
+    def _on_checked(self, objective: Objective) -> None:
+        with self._traits_lock:
+            self._own = objective
+            self._renew()
+
+    def _on_failure(self, look: Finding) -> None:
+        with self._traits_lock:
+            self.image = self._image
+            if self.objective is not self._own:
+                if self._own is None:
+                    self.layer, self.channel = self._instead
+                else:
+                    self.objective = self._own
+        super()._on_failure(look)
 
     @t.validate("start")
     def _validate_start(self, proposal: Any) -> str:
@@ -193,53 +286,49 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
             raise InvalidValueError(str(error)) from error
         return proposal["value"]
 
-    @t.observe("image")
-    def _on_image(self, change: Any) -> None:
-        if hasattr(self, "_session"):
-            with self._traits_lock, self.hold_trait_notifications():
-                for name, value in self._of_image().items():
-                    self.set_trait(name, value)
-                self.set_trait("subject", f"{self._network.name} · {self._shape[2]} × {self._shape[3]}")
-            self._renew()
-            self._session.renew()
-
     @t.observe("objective")
     def _on_objective(self, change: Any) -> None:
         if self.objective is not None:
             self.layer, self.channel = "", None
+        else:
+            self._own = None
         self._renew()
 
     @t.observe("layer")
     def _on_layer(self, change: Any) -> None:
         if self.layer:
             self.objective = None
-        if self.channel is not None and self.channel >= self._counts.get(self.layer, 0):
+        if self._counts is not None and self.channel is not None and self.channel >= self._counts.get(self.layer, 0):
             self.channel = None
         self._renew()
 
     @t.observe("channel", "start", "seed", "lr", "steps", "jitter", "rotation", "octaves", "octave_scale")
     def _on_option(self, change: Any) -> None:
+        if change["name"].startswith("octave"):
+            self._bound_scales()
         self._renew()
 
     def _renew(self) -> None:
         """Tells the session which options are not what they were."""
-        if not self.layer and self.objective is None:
-            return
         names = ("lr", "steps", "jitter", "rotation", "octaves", "octave_scale", "seed")
         options: dict[str, Any] = {name: getattr(self, name) for name in names}
         options |= {"objective": self._objective(), "images": self._start_image()}
         changed = {name: value for name, value in options.items() if self._options.get(name) is not value}
         self._options = options
-        self.expression = str(options["objective"])
+        self.expression = "" if options["objective"] is None else str(options["objective"])
         if changed and hasattr(self, "_session"):
             self._session.change(**changed)
 
-    def _objective(self) -> Objective:
-        own: Any = self.objective
-        return _objective(self.layer, self.channel) if own is None else own
+    def _objective(self) -> Objective | None:
+        if self._own is not None:
+            return self._own
+        return _objective(self.layer, self.channel) if self.layer else None
 
     def _start_image(self) -> Tensor:
-        return _noise(self._shape, self.seed) if self.start == "noise" or self._image is None else self._image
+        return self._noise_or(None if self.start == "noise" else self._given, self._shape)
+
+    def _noise_or(self, given: Given | None, shape: tuple[int, ...]) -> Tensor:
+        return given.image if given else _noise(shape, self.seed)
 
     def _current_notes(self) -> str:
         return "\n".join(filter(None, [shown_as(self._shape[1]), super()._current_notes()]))
@@ -278,11 +367,48 @@ def _noise_shape(network: Network) -> tuple[int, ...]:
     return (1, first.in_channels if first else 3, *(network.input_size or (224, 224)))
 
 
-def _seen(network: Network, image: Images | None) -> tuple[Given | None, list[list[Any]], tuple[int, ...]]:
-    """The image, the rows of the layers that it goes through, and its shape or that of noise."""
-    given = None if image is None else given_image(image, "DreamCanvas")
-    shape = tuple(given.image.shape) if given else _noise_shape(network)
-    return given, layer_rows(layers(network, given.image if given else _noise(shape, 0))), shape
+class _Seen(NamedTuple):
+    """A network and an image.
+
+    Attributes:
+        given: the image; None for noise.
+        rows: the layers that it goes through.
+    """
+
+    given: Given | None
+    rows: list[list[Any]]
+
+
+def _seen(network: Network, given: Given | None, image: Tensor, objective: Objective | None) -> _Seen:
+    rows = layer_rows(layers(network, image))
+    if objective is not None:
+        _checked(network, objective, image)
+    return _Seen(given, rows)
+
+
+class _Tried(NamedTuple):
+    """What passes of small pictures told about a network.
+
+    Attributes:
+        smallest: the shorter side of pictures it runs on, pixels.
+        flows: the layers from which a gradient flows back; None if that could not be tried.
+    """
+
+    smallest: int
+    flows: set[str] | None
+
+
+def _tried(network: Network, image: Tensor) -> _Tried:
+    smallest = smallest_size(network, image)
+    try:
+        return _Tried(smallest, differentiable(network, image[..., : 2 * smallest, : 2 * smallest]))
+    except Exception:  # the run will say it in its own words
+        return _Tried(smallest, None)
+
+
+def _checked(network: Network, objective: Objective, image: Tensor) -> Objective:
+    check_objective(network, objective, image)
+    return objective
 
 
 def _middle(found: list[list[Any]]) -> str:

@@ -14,7 +14,7 @@ large. With `pictures`, the buffers by name (original, corrupted, difference, ma
 """
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import traitlets as t
 from torch import Tensor, nn
@@ -23,18 +23,27 @@ from nbvis.engine import InversionStep, Network
 from nbvis.engine.capture import address
 from nbvis.engine.images import Images
 from nbvis.engine.network import as_network, named
-from nbvis.sessions import Frame, Session, described, encoded, shown_as
+from nbvis.sessions import Finding, Frame, Session, described, encoded, shown_as
 
-from .given import GivenImage, given_image
+from .given import Given, GivenImage, given_image
 from .inversion_pictures import InversionPainter, dropped_line
 from .inverting import LEVELS, LIVE, invert, rows_with_reasons
+from .later import LaterList, LaterText
 from .numbers import InvalidValueError, Number, one_of
 from .page import Table, page
 from .recipe import inversion_recipe
+from .rows import possible_layer
 from .run import RunWidget
 
 INSERTED_P = 0.3
 """With what probability inserted dropout drops, unless another is set."""
+
+
+class _Looked(NamedTuple):
+    """An image, and the layers that it goes through, with why dropout does not act there."""
+
+    given: Given
+    rows: list[list[Any]]
 
 
 class DropoutInverter(RunWidget, front_end="dropout_inverter"):
@@ -61,8 +70,8 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
     """
 
     image = GivenImage(help="The original, (1, channels, height, width); another begins again.")
-    layer = t.Unicode(help="Where the answers are compared; empty while no layer can be.").tag(sync=True)
-    layers = t.List(help="The layers there are: [name, kind, (channels, …), why dropout does not act there].")
+    layer = LaterText(help="Where the answers are compared; empty while no layer can be.").tag(sync=True)
+    layers = LaterList(help="The layers there are: [name, kind, (channels, …), why dropout does not act there].")
     layers.tag(sync=True)
     insert = t.Bool(False, help="Whether the noisy pass has dropout right after the layer too.").tag(sync=True)
     p = Number(None, 0, 0.95, "Dropout p", optional=True, help="Of dropping a unit; None is the network's own.")
@@ -81,21 +90,15 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
     size = t.List(t.Int(), help="Height and width of the picture, pixels.").tag(sync=True)
 
     _painter: InversionPainter
+    _given: Given
+    _reached: list[str] | None
 
     def __init__(self, network: Network | nn.Module, image: Images, layer: str | None = None, **options: Any):
-        self._network = as_network(network)
-        self._look_at(image)
-        if layer is None:
-            layer = self._reached[-1] if self._reached else ""
+        self._network, self._given = as_network(network), given_image(image, "DropoutInverter")
+        self._reached = None
         self._painter = InversionPainter(self._network)
-        super().__init__(
-            image=self._given.image,
-            layer=layer,
-            layers=self._rows,
-            size=list(self._given.image.shape[2:]),
-            **options,
-        )
-        self.set_trait("subject", f"{self._network.name} · {self.size[0]} × {self.size[1]}")
+        super().__init__(image=self._given.image, layer=layer or "", size=list(self._given.image.shape[2:]), **options)
+        self._name_subject()
         self._wanted = self._options()
         self._session = Session(
             functools.partial(invert, self._network),
@@ -107,6 +110,7 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
             listens=self._hearing,
         )
         self.notes = self._current_notes()
+        self._begin_to_see()
         if self.running or self.sweep:
             self.play()
 
@@ -150,24 +154,61 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
         """Python source that makes the pictures shown, from the network and the image."""
         return inversion_recipe(self._given.source, self._session.past, self._session.state == "finished")
 
-    def _look_at(self, image: Images) -> None:
-        given = given_image(image, "DropoutInverter")
-        self._rows = rows_with_reasons(self._network, given.image)
-        self._given, self._reached = given, [name for name, _, _, reason in self._rows if not reason]
+    def _name_subject(self) -> None:
+        self.set_trait("subject", f"{self._network.name} · {self.size[0]} × {self.size[1]}")
+
+    def _see(self) -> Finding:
+        return self._find_out(functools.partial(_looked, self._network, self._given), self._on_seen)
+
+    def _on_seen(self, looked: _Looked) -> None:
+        """Takes over what was found out about the network and an image."""
+        with self._traits_lock:
+            before, (self._given, self.layers) = self._given, looked
+            other = before is not self._given
+            self._reached = [name for name, _, _, reason in looked.rows if not reason]
+            if other:
+                with self.hold_trait_notifications():
+                    self.size = list(self._given.image.shape[2:])
+                    self._name_subject()
+            else:
+                if not self.layer and self._reached:
+                    self.layer = self._reached[-1]
+                else:
+                    self._possible(self.layer)
+                self._check_dropout(self.layer, self.insert)
+        if other:
+            self._painter.complete = True
+            self._session.renew(images=self._given.image)
+        self._seen()
 
     @t.validate("image")
     def _validate_image(self, proposal: Any) -> Tensor:
-        if proposal["value"] is not self._given.image:
-            self._look_at(proposal["value"])
-        return self._given.image
+        if proposal["value"] is self._given.image:
+            return self._given.image
+        given = given_image(proposal["value"], "DropoutInverter")
+        look = self._find_out(functools.partial(_looked, self._network, given), self._on_seen)
+        if look.error:
+            raise look.error
+        return given.image
+
+    def _on_failure(self, look: Finding) -> None:
+        with self._traits_lock:
+            self.image = self._given.image
+        super()._on_failure(look)
 
     @t.validate("layer")
     def _validate_layer(self, proposal: Any) -> str:
-        name = proposal["value"]
-        if name or self._reached:
-            one_of("layer", name, [row[0] for row in self.layers])
-        self._check_dropout(name, self.insert)
-        return name
+        self._possible(proposal["value"])
+        self._check_dropout(proposal["value"], self.insert)
+        return proposal["value"]
+
+    def _possible(self, layer: str) -> None:
+        """Refuses a layer that there is not, as far as is known."""
+        if self._reached is None:
+            if layer:
+                possible_layer(layer, self._network.module)
+        elif layer or self._reached:
+            one_of("layer", layer, [row[0] for row in self.layers])
 
     @t.validate("insert")
     def _validate_insert(self, proposal: Any) -> bool:
@@ -176,7 +217,7 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
 
     def _check_dropout(self, layer: str, insert: bool) -> None:
         """Refuses a layer that dropout does not reach, unless it reaches none: then the panel offers to insert some."""
-        if insert and not layer:
+        if insert and not layer and self._reached is not None:
             raise InvalidValueError("dropout is inserted after a layer: set layer too")
         if not insert and self._reached and layer not in self._reached:
             where = ", ".join(map(repr, self._reached[:12])) + (" and others" if len(self._reached) > 12 else "")
@@ -191,15 +232,6 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
         if not 0 <= proposal["value"] < rows:
             raise InvalidValueError(f"no sample {proposal['value']}: there are {rows}, 0 to {rows - 1}")
         return proposal["value"]
-
-    @t.observe("image")
-    def _on_image(self, change: Any) -> None:
-        if hasattr(self, "_session"):
-            with self._traits_lock, self.hold_trait_notifications():
-                self.layers, self.size = self._rows, list(self.image.shape[2:])
-                self.set_trait("subject", f"{self._network.name} · {self.size[0]} × {self.size[1]}")
-            self._painter.complete = True
-            self._session.renew(images=self.image)
 
     @t.observe("insert", "p")
     def _on_insert(self, change: Any) -> None:
@@ -240,7 +272,7 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
         """What an inversion is asked for now."""
         return {
             "layer": self.layer,
-            "insert": address(self.layer, named(self._network.module))[0] if self.insert else None,
+            "insert": address(self.layer, named(self._network.module))[0] if self.insert and self.layer else None,
             "p": LEVELS if self.sweep else self.p,
             "samples": len(LEVELS) if self.sweep else self.samples,
             "seed": self.seed,
@@ -273,9 +305,9 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
             try:
                 with self.hold_trait_notifications():
                     self.layer, self.insert = layer, True
-                self.error = ""
+                self._refuse("")
             except t.TraitError as error:
-                self.error = described(error)
+                self._refuse(described(error))
 
     def _current_notes(self) -> str:
         notes, step = [shown_as(self.image.shape[1]), super()._current_notes()], self.last
@@ -308,3 +340,7 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
     def _words(self) -> str:
         shown = "; ".join(cell.words for cell in self._painter.cells(self._session))
         return f"Dropout inverted at {self.layer} of {self.subject}. {shown}. {dropped_line(self.dropped)}".rstrip()
+
+
+def _looked(network: Network, given: Given) -> _Looked:
+    return _Looked(given, rows_with_reasons(network, given.image))

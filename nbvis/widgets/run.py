@@ -4,11 +4,13 @@ Messages from a view, beside those of `base`: `step` for one step and `restart` 
 are the trait `running`. A frame is a JPEG while it runs and a PNG when it rests.
 """
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
-from nbvis.sessions import Frame, Session, encoded, picture
+from nbvis.sessions import Finding, Frame, Session, described, encoded, picture
 
 from .base import Widget
 
@@ -17,31 +19,81 @@ class RunWidget(Widget):
     """A panel on a run that plays, pauses, takes one step, and begins again."""
 
     _session: Session
+    _later: Callable[[], None] | None = None
 
     def play(self) -> None:
         """Goes on, or begins; a run that has ended begins again."""
-        self._session.play()
+        self._once_seen(self._session.play)
 
     def pause(self) -> None:
         """Rests after the step that is being taken."""
+        self._later = None
         self._session.pause()
+        self._tell_running(False)
 
     def step(self) -> None:
         """Takes one step and rests."""
-        self._session.step()
+        self._once_seen(self._session.step)
 
     def stop(self) -> None:
         """Ends the run after the step that is being taken; the picture stays, and `play` begins again."""
+        self._later = None
         self._session.stop()
+        self._tell_running(False)
 
     def restart(self) -> None:
         """Begins again and goes on."""
-        self._session.restart()
+        self._once_seen(self._session.restart)
 
     @property
     def result(self) -> Tensor:
         """The newest image at full precision, (1, channels, height, width) in [0, 1], of the size of its octave."""
         return self._session.image
+
+    def _see(self) -> Finding:
+        """Looks at the network and the picture."""
+        raise NotImplementedError
+
+    def _begin_to_see(self) -> None:
+        """Looks at the network and the picture for the first time, or again after an error."""
+        self._doing = "Looking at the network's layers…"
+        self._look = None
+        self._look = self._see()
+        if self._look.over and self._look.error:
+            raise self._look.error
+
+    def _once_seen(self, act: Callable[[], None]) -> None:
+        """Does it once the network has been looked at."""
+        self._refusal = ""
+        if not self._doing:
+            return act()
+        self._later = act
+        if self._look is not None and self._look.over:
+            self._begin_to_see()
+        if self._doing:
+            self._tell_running(True)
+
+    def _seen(self) -> None:
+        """The network has been looked at, on the worker's thread."""
+        self._doing, later, self._later = "", self._later, None
+        if later:
+            later()
+
+    def _is_running(self) -> bool:
+        return self._later is not None or (self._session.state == "running" and not self._session.pausing)
+
+    def _on_failure(self, look: Finding) -> None:
+        if look is self._look or self._look is None:
+            self._later = None
+            self._session.fail(described(look.error) if look.error else "")
+        else:
+            super()._on_failure(look)
+
+    def _tell_running(self, running: bool) -> None:
+        with self._traits_lock:
+            self._telling = threading.get_ident()
+            self.running = running
+            self._telling = None
 
     def _picture(self) -> bytes:
         return encoded(picture(self.result), lossless=True)

@@ -3,16 +3,16 @@
 from typing import Any
 
 import traitlets as t
-from torch import Tensor
 
 from nbvis.engine import METHODS, Objective
 from nbvis.engine.network import near
-from nbvis.sessions import described
 
 from .base import Widget
 from .given import GivenImage
+from .later import LaterList, LaterText
 from .numbers import InvalidValueError, Number, one_of
 from .painting import COLORMAPS, OVERLAYS
+from .rows import possible_layer
 from .subject import Subject
 from .views import VIEWS
 
@@ -33,11 +33,11 @@ class SaliencyControls(Widget):
     target = t.Any(help="A class by index or label, None for the predicted one, or an objective.").tag(
         sync=True, to_json=lambda value, _: None if isinstance(value, Objective) else value
     )
-    expression = t.Unicode(help="What is explained: the class's label, or the objective.").tag(sync=True)
-    labels = t.List(t.Unicode(), help="The classes' labels; empty if the output has no classes.").tag(sync=True)
-    top = t.List(help="The five likeliest classes: [index, label, probability].").tag(sync=True)
-    layer = t.Unicode(help="The layer of the class activation maps, and of units clicked on.").tag(sync=True)
-    layers = t.List(help="The layers with rows and columns: [name, kind, (channels, rows, columns)].").tag(sync=True)
+    expression = LaterText(help="What is explained: the class's label, or the objective.").tag(sync=True)
+    labels = LaterList(t.Unicode(), help="The classes' labels; empty if the output has no classes.").tag(sync=True)
+    top = LaterList(help="The five likeliest classes: [index, label, probability].").tag(sync=True)
+    layer = LaterText(help="The layer of the class activation maps, and of units clicked on.").tag(sync=True)
+    layers = LaterList(help="The layers with rows and columns: [name, kind, (channels, rows, columns)].").tag(sync=True)
     place = t.Unicode(help="Where the map of a gradient lives: a layer, or empty for the image.").tag(sync=True)
     channel = t.Int(None, allow_none=True, help="Of units clicked on; None for the strongest there.").tag(sync=True)
     view = t.Unicode("signed", help="What of the maps is shown, one of `views`.").tag(sync=True)
@@ -77,22 +77,6 @@ class SaliencyControls(Widget):
             raise InvalidValueError(f"at most {MOST} methods stand beside the first, not {len(others)}")
         return others
 
-    @t.validate("image")
-    def _validate_image(self, proposal: Any) -> Tensor:
-        if proposal["value"] is not self._subject.image:
-            try:
-                self._subject.look_at(proposal["value"])
-            except (ValueError, TypeError, RuntimeError) as error:
-                raise InvalidValueError(described(error)) from error
-        return self._subject.image
-
-    @t.validate("target")
-    def _validate_target(self, proposal: Any) -> Any:
-        try:
-            return self._subject.target(proposal["value"])
-        except (ValueError, TypeError, RuntimeError) as error:
-            raise InvalidValueError(described(error)) from error
-
     @t.validate("layer")
     def _validate_layer(self, proposal: Any) -> str:
         return self._with_space("layer", proposal["value"])
@@ -102,6 +86,8 @@ class SaliencyControls(Widget):
         return self._with_space("place", proposal["value"]) if proposal["value"] else ""
 
     def _with_space(self, what: str, name: str) -> str:
+        if not self._subject.looked:
+            return possible_layer(name, self._subject.network.module) if name else name
         names = [row[0] for row in self._subject.layers]
         if name in self._subject.flat:
             raise InvalidValueError(f"{what} {name!r} has no rows and columns to map{near('', names[::-1])}")
@@ -110,6 +96,8 @@ class SaliencyControls(Widget):
     @t.validate("channel")
     def _validate_channel(self, proposal: Any) -> int | None:
         index = proposal["value"]
+        if index is not None and index >= 0 and not self._subject.looked:
+            return index
         count = self._channels(self.layer)
         if index is not None and not 0 <= index < count:
             raise InvalidValueError(

@@ -19,17 +19,18 @@ from pathlib import Path
 from typing import Any
 
 import traitlets as t
-from torch import nn
+from torch import Tensor, nn
 
 from nbvis import engine
 from nbvis.engine import Attribution, Faithfulness, Network, Objective, RandomizationCheck
 from nbvis.engine.images import Images
 from nbvis.engine.layout import planes
 from nbvis.engine.network import as_network
-from nbvis.sessions import Answers, Refusal, described
+from nbvis.sessions import Answers, Finding, Refusal, described
 
 from . import explaining, scene
 from .explaining import Asked
+from .given import given_image
 from .numbers import InvalidValueError
 from .page import page
 from .painting import COLORMAPS, Look
@@ -69,26 +70,27 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
     _session: Answers
 
     def __init__(self, network: Network | nn.Module, image: Images, target: Any = None, **options: Any):
-        self._subject = Subject(as_network(network), image)
-        target = self._subject.target(target)
+        self._subject = Subject(as_network(network), given_image(image, "SaliencyView", bounded=False))
         self._painter = Painter()
         self._clicked: tuple[Objective, int, int] | None = None
         self._before: dict[str, Attribution] = {}
         self._limits: dict[str, Limits] = {}
+        self._fitting: Any = target  # the last target that is known to fit
+        self._wishes: set[str] = set()
+        self._wish = 0
         super().__init__(
             image=self._subject.image,
             target=target,
             methods=explaining.methods(),
             views=[[name, view.label, view.sentence] for name, view in VIEWS.items()],
             colormaps=COLORMAPS,
-            layers=self._subject.layers,
-            labels=self._subject.labels,
-            **{"layer": self._subject.cam_layer} | options,
+            **options,
         )
+        self._name_subject()
         self._session = Answers(
             listener=self._on_header, rested=self._update_still, background=self.background, listens=self._hearing
         )
-        self._ask()
+        self._begin_to_see()
 
     def __repr__(self) -> str:
         """What it explains, and how; the same on every machine."""
@@ -97,6 +99,9 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
 
     def play(self) -> None:
         """Computes what is missing."""
+        self._refusal = ""
+        if not self._subject.looked and self._look is not None and self._look.over:
+            self._begin_to_see()
         self._ask()
 
     def pause(self) -> None:
@@ -105,15 +110,17 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
 
     def stop(self) -> None:
         """Ends what is being computed; `play` begins it again."""
+        self._wish += 1
+        self._wishes.clear()
         self._session.cancel()
 
     def measure(self) -> None:
         """Computes the faithfulness of the maps shown; see `bars` and `faithfulness`."""
-        self._ask(measure=True)
+        self._ask("faithfulness")
 
     def check(self) -> None:
         """Runs the sanity check of the first map; see `sanity` and `randomization`."""
-        self._ask(check=True)
+        self._ask("sanity")
 
     def occlude(self, row: int, column: int) -> None:
         """Covers a square of side `window` around a pixel, or takes away the one that covers it."""
@@ -134,13 +141,23 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
             raise InvalidValueError("no layer of this network has rows and columns, so there is no unit at a place")
         (shape,) = [shape for name, _, shape in self.layers if name == self.layer]
         place = row * shape[1] // self._subject.size[0], column * shape[2] // self._subject.size[1]
-        index = self.channel
-        if index is None:
-            found = engine.activations(self._subject.network, self._subject.shown, [self.layer])
-            index = int(planes(found, self.layer)[0, :, place[0], place[1]].argmax())
-        unit = _unit(self.layer, index, *place)
-        self._clicked = (unit, row, column)
-        self.target = unit
+        if self.channel is not None:
+            self._explain_unit((self.layer, self.channel, *place), (row, column))
+            return
+        work = functools.partial(_strongest, self._subject, self.layer, place, (row, column))
+        look = self._find_out(work, self._on_strongest)
+        if look.error:
+            raise look.error
+
+    def _on_strongest(self, found: tuple[tuple[str, int, int, int], tuple[int, int]]) -> None:
+        with self._traits_lock:
+            self._explain_unit(*found)
+
+    def _explain_unit(self, unit: tuple[str, int, int, int], clicked: tuple[int, int]) -> None:
+        fitting = _unit(*unit)
+        self._clicked = (fitting, *clicked)
+        self._fitting = fitting
+        self.target = fitting
 
     @property
     def unit(self) -> tuple[str, int | None]:
@@ -150,7 +167,7 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
     @unit.setter
     def unit(self, unit: tuple[str, int | None]) -> None:
         self._clicked = None
-        with self._traits_lock, self.hold_trait_notifications():
+        with self.hold_trait_notifications():
             self.layer, self.channel = unit
         self.target = engine.activity(self.layer) if self.channel is None else engine.channel(self.layer, self.channel)
 
@@ -161,7 +178,10 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
         Raises:
             RuntimeError: if there is none; the message says why.
         """
-        asked, found = self._answers()[0]
+        answers = self._answers()
+        if not answers:
+            raise RuntimeError(f"there is no map: {self.error or 'this view is closed'}")
+        asked, found = answers[0]
         if isinstance(found, Attribution):
             return found
         stopped = "it was stopped, and play() computes it"
@@ -181,7 +201,7 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
     @property
     def randomization(self) -> RandomizationCheck | None:
         """The sanity check of the first map, None before `check`."""
-        found = self._session.get(("sanity", self._asked()[0]))
+        found = self._session.get(("sanity", asked[0])) if (asked := self._asked()) else None
         return found if isinstance(found, RandomizationCheck) else None
 
     def recipe(self) -> str:
@@ -202,25 +222,107 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
     def _on_method(self, change: Any) -> None:
         self.compare = [name for name in self.compare if name != self.method]
 
-    @t.observe("image")
-    def _on_image(self, change: Any) -> None:
-        if hasattr(self, "_session"):
-            self._before = {}
-            self.covered, self.layers, self.labels = [], self._subject.layers, self._subject.labels
+    def _name_subject(self) -> None:
         height, width = self._subject.size
         self.set_trait("subject", f"{self._subject.network.name} · {height} × {width}")
 
+    def _begin_to_see(self) -> None:
+        """Looks at the network and the picture for the first time, or again after an error."""
+        self._doing = "Looking at the network and the picture…"
+        work = functools.partial(_seen, self._subject, self.target)
+        self._look = None
+        self._look = self._find_out(work, self._on_seen)
+        if self._look.over and self._look.error:
+            raise self._look.error
+
+    def _on_seen(self, seen: tuple[Subject, Any, Any]) -> None:
+        """Takes over what was found out about the network and an image."""
+        subject, given, target = seen
+        with self._traits_lock:
+            first, self._subject = subject is self._subject, subject
+            refused = None
+            if first and self.target is not given:
+                try:
+                    target = subject.target(self.target)
+                except (ValueError, TypeError, RuntimeError) as error:
+                    refused = error
+            with self.hold_trait_notifications():
+                self.layers, self.labels = subject.layers, subject.labels
+                if first:
+                    self._fitting = self.target = target
+                    self.layer = self.layer or subject.cam_layer
+                else:
+                    self._before, self.covered = {}, []
+                    self._name_subject()
+        self._with_space("layer", self.layer)
+        if self.place:
+            self._with_space("place", self.place)
+        self._doing = ""
+        self._wish += 1
+        self._on_predicted((subject, self._wish))
+        if refused is not None:
+            raise refused
+
+    def _on_failure(self, look: Finding) -> None:
+        if not self._subject.looked:
+            self._session.fail(described(look.error) if look.error else "")
+            return
+        with self._traits_lock:
+            self.image, self.target = self._subject.image, self._fitting
+        super()._on_failure(look)
+
+    @t.validate("image")
+    def _validate_image(self, proposal: Any) -> Tensor:
+        if proposal["value"] is self._subject.image:
+            return self._subject.image
+        given = given_image(proposal["value"], "SaliencyView", bounded=False)
+        subject = Subject(self._subject.network, given, self._subject.number + 1)
+        look = self._find_out(functools.partial(_seen, subject), self._on_seen)
+        if look.error:
+            raise InvalidValueError(described(look.error)) from look.error
+        return given.image
+
+    @t.validate("target")
+    def _validate_target(self, proposal: Any) -> Any:
+        target = proposal["value"]
+        if target is self._fitting or not self._subject.looked:
+            return target
+        if isinstance(target, Objective):
+            # A view has no objective to give, so Python waits for the answer.
+            look = self._find_out(functools.partial(self._subject.target, target), self._on_fitting, patient=True)
+            error = look.error
+        else:
+            try:
+                target, error = self._subject.target(target), None
+                self._fitting = target
+            except (ValueError, TypeError, RuntimeError) as refused:
+                error = refused
+        if error is not None:
+            raise InvalidValueError(described(error)) from error
+        return target
+
+    def _on_fitting(self, target: Objective) -> None:
+        self._fitting = target
+
     @t.observe("layer", "channel")
     def _on_unit(self, change: Any) -> None:
+        if not self._subject.looked:
+            return
         if self.channel is not None and self.channel >= self._channels(self.layer):
             self.channel = None
         if self._clicked and self._clicked[0] is self.target:
             self.explain(*self._clicked[1:])
 
-    @t.observe("method", "compare", "image", "target", "layer", "place", "covered", *explaining.SLIDERS)
+    @t.observe("method", "compare", "target", "layer", "place", "covered", *explaining.SLIDERS)
     def _on_question(self, change: Any) -> None:
         if hasattr(self, "_session"):
+            self._name_target()
             self._ask()
+
+    def _name_target(self) -> None:
+        if self._subject.looked:
+            explained = self._subject.explained(self.target)
+            self.expression = self.labels[explained] if isinstance(explained, int) else str(explained)
 
     @t.observe("view", "overlay", "opacity", "colormap", "locked")
     def _on_look(self, change: Any) -> None:
@@ -229,23 +331,34 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
         if hasattr(self, "_session"):
             self._renew()
 
-    def _ask(self, measure: bool = False, check: bool = False) -> None:
-        """Asks for whatever is shown, and drops what was asked about something else."""
-        network, subject = self._subject.network, self._subject
-        subject.cover(self.covered, int(self.window))
-        subject.predict()
-        self.top, explained = subject.likeliest(), subject.explained(self.target)
-        self.expression = self.labels[explained] if isinstance(explained, int) else str(explained)
-        shown, image = self._asked(), subject.shown
+    def _ask(self, *wishes: str) -> None:
+        """Asks for whatever is shown, and drops what was asked about something else; `wishes` are checks of it."""
+        self._wishes |= set(wishes)
+        if self._subject.looked:
+            self._wish += 1
+            work = functools.partial(_predicted, self._subject, self.covered, int(self.window), self._wish)
+            self._find_out(work, self._on_predicted, key="predict")
+
+    def _on_predicted(self, found: tuple[Subject, int]) -> None:
+        """Asks for the maps, now that it is known what is predicted."""
+        subject, wish = found
+        if subject is not self._subject or wish != self._wish:
+            return
+        with self._traits_lock:
+            network, wishes = subject.network, set(self._wishes)
+            self._wishes.clear()
+            self.top = subject.likeliest()
+            self._name_target()
+            shown, image = self._asked(), subject.shown
         wanted = {
             "maps": [explaining.map_task(network, image, asked) for asked in shown],
             "preprocessing": [explaining.preprocessing_task(network, self.image, subject.about[:2])],
         }
         for kind in ("faithfulness", "sanity"):
             wanted[kind] = [task for task in self._session.wanted(kind) if task.key[1] in shown]
-        if measure:
+        if "faithfulness" in wishes:
             wanted["faithfulness"] = [explaining.faithfulness_task(network, image, asked, shown) for asked in shown]
-        if check:
+        if "sanity" in wishes:
             wanted["sanity"] = [explaining.sanity_task(network, image, shown[0])]
         self._session.ask(**wanted)
         self._told()  # what is known already need not wait for a view to draw
@@ -266,7 +379,9 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
         return [(asked, self._session.get(asked)) for asked in self._asked()]
 
     def _asked(self) -> list[Asked]:
-        """The maps that are shown, the first one first."""
+        """The maps that are shown, the first one first; none before the network has been looked at."""
+        if not self._subject.looked:
+            return []
         about, target = self._subject.about, self._subject.explained(self.target)
         found = []
         for method in (self.method, *self.compare):
@@ -290,7 +405,7 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
             shown=shown,
             look=look,
             locked=self._locked_limits(shown),
-            input_line=self._subject.certainty(self._subject.explained(self.target)),
+            input_line=self._subject.certainty(self._subject.explained(self.target)) if shown else "",
             waiting="Not computed yet: it was cancelled or failed." if stopped else "",
             keeps=self._session.state != "stopped",
         )
@@ -321,6 +436,10 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
 
     def _on_header(self, header: dict[str, Any]) -> None:
         """Passes on what the session tells, with pictures if it asks for them, on its thread or a caller's."""
+        with self._unhurried():
+            self._pass_on(header)
+
+    def _pass_on(self, header: dict[str, Any]) -> None:
         self._told()
         panes, film = [], []
         if header["format"]:
@@ -364,7 +483,7 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
             try:
                 acts[kind]()
             except (ValueError, RuntimeError) as error:
-                self.error = described(error)
+                self._refuse(described(error))
 
     def _on_click(self, place: dict[str, Any]) -> None:
         act = {"occlude": self.occlude, "unit": self.explain}.get(self.click)
@@ -383,6 +502,25 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
             return "no map"
         (pane,) = [pane for pane in self._panes() if pane.key == content["pane"]]
         return value_of_map(found.map[0].detach().float().cpu(), self.view, pane.size, row, column)
+
+
+def _seen(subject: Subject, *target: Any) -> tuple[Subject, Any, Any]:
+    """The subject, looked at, its target as it was given, and as it is kept."""
+    subject.look()
+    return (subject, target[0], subject.target(*target)) if target else (subject, None, None)
+
+
+def _predicted(subject: Subject, corners: list[list[int]], side: int, wish: int) -> tuple[Subject, int]:
+    subject.predict(corners, side)
+    return subject, wish
+
+
+def _strongest(
+    subject: Subject, layer: str, place: tuple[int, int], clicked: tuple[int, int]
+) -> tuple[tuple[str, int, int, int], tuple[int, int]]:
+    """The unit with the highest activation at a place of a layer's grid."""
+    values = planes(engine.activations(subject.network, subject.shown, [layer]), layer)
+    return (layer, int(values[0, :, place[0], place[1]].argmax()), *place), clicked
 
 
 @functools.lru_cache(64)

@@ -9,12 +9,11 @@ from torch import Tensor, nn
 from nbvis.engine import Network, Objective, layers
 from nbvis.engine.cams import last_with_space
 from nbvis.engine.capture import OUTPUT
-from nbvis.engine.images import Images
 from nbvis.engine.question import Question
 from nbvis.engine.targets import Target, is_distribution
 from nbvis.engine.twin import fingerprint, tensors_of
 
-from .given import given_image
+from .given import Given
 from .rows import layer_rows
 
 
@@ -27,47 +26,53 @@ class About(NamedTuple):
 
 
 class Subject:
-    """A network and an image, with what follows from showing it the image.
+    """A network and an image, with what follows from showing it the image once `look` has done so.
 
     Args:
         network: the network.
-        image: (1, channels, height, width) or (channels, height, width), or what else `as_images` takes.
+        given: the image.
+        number: of the image.
 
     Attributes:
         image: (1, channels, height, width).
         source: Python that makes it from `image`, what was given.
+        number: of the image.
+        looked: whether the network has been shown it; all that follows is empty before.
         layers: the layers with rows and columns, [name, kind, (channels, height, width)].
         flat: the names of the others.
         cam_layer: where a class activation map is usually taken; empty if there is nowhere.
         labels: the name of each class, "class 7" where it has none; empty if the output has no classes.
-
-    Raises:
-        TypeError: if the image is nothing of that.
-        ValueError: if it has another shape, holds several images, or NaN.
-        RuntimeError: if the network does not run on it; its own error is attached.
     """
 
-    def __init__(self, network: Network, image: Images):
-        self.network = network
-        self._number = -1
-        self.look_at(image)
-
-    def look_at(self, image: Images) -> None:
-        """Looks at another image, of which nothing is covered; raises as the class does, and then keeps the old one."""
-        image, source = given_image(image, "SaliencyView", bounded=False)
-        self._content = _content(self.network.module)
-        rows = layer_rows(layers(self.network, image))
-        output = self._answer(image)
-        self.image, self.source, self._number = image, source, self._number + 1
-        self.layers = [row for row in rows if len(row[2]) == 3 and row[2][1] * row[2][2] > 1]
-        self.flat = [row[0] for row in rows if row not in self.layers]
-        self.cam_layer = last_with_space(self.network, image) if self.layers else ""
-        known, count = self.network.labels or [], 0 if output is None else output.shape[1]
-        self.labels = [known[index] if index < len(known) else f"class {index}" for index in range(count)]
+    def __init__(self, network: Network, given: Given, number: int = 0):
+        self.network, self.number = network, number
+        self.image, self.source = given
+        self.looked, self.cam_layer = False, ""
+        self.layers: list[list[Any]] = []
+        self.flat: list[str] = []
+        self.labels: list[str] = []
         self._corners: list[tuple[int, int]] = []
         self._side = 0
+        self._content = b""
+        self._plain: Tensor | None = None
+        self._output: Tensor | None = None
+
+    def look(self) -> None:
+        """Shows the network the image.
+
+        Raises:
+            RuntimeError: if the network does not run on it; its own error is attached.
+        """
+        self._content = _content(self.network.module)
+        rows = layer_rows(layers(self.network, self.image))
+        output = self._answer(self.image)
+        self.layers = [row for row in rows if len(row[2]) == 3 and row[2][1] * row[2][2] > 1]
+        self.flat = [row[0] for row in rows if row not in self.layers]
+        self.cam_layer = last_with_space(self.network, self.image) if self.layers else ""
+        known, count = self.network.labels or [], 0 if output is None else output.shape[1]
+        self.labels = [known[index] if index < len(known) else f"class {index}" for index in range(count)]
         self._plain = self._output = output
-        self._answered = self.about
+        self._answered, self.looked = self.about, True
 
     @property
     def size(self) -> tuple[int, int]:
@@ -91,14 +96,16 @@ class Subject:
     def about(self) -> About:
         """What stands for the network's weights as far as `predict` has seen them, the image, and what is covered."""
         state = hash((fingerprint(self.network.module), self._content)), id(self.network.preprocess)
-        return About(state, self._number, (self._side, *self._corners) if self._corners else ())
+        return About(state, self.number, (self._side, *self._corners) if self._corners else ())
 
-    def cover(self, corners: Sequence[Sequence[int]], side: int) -> None:
-        """Covers squares of this side and no others, with zeros; the corners are the top left ones, (row, column)."""
+    def predict(self, corners: Sequence[Sequence[int]] = (), side: int = 0) -> None:
+        """Covers squares of this side and no others with zeros, and asks the network again, if anything has changed.
+
+        Args:
+            corners: the top left ones, (row, column).
+            side: pixels.
+        """
         self._corners, self._side = [(row, column) for row, column in corners], side
-
-    def predict(self) -> None:
-        """Asks the network again, if it or what it is shown has changed."""
         self._content = _content(self.network.module)
         about = self.about
         if about != self._answered:

@@ -4,6 +4,7 @@ import gc
 import io
 import re
 import threading
+import time
 import weakref
 from typing import Any
 
@@ -445,6 +446,7 @@ def test_a_click_explains_the_unit_there(make, screen, network, image):
     view = make(layer="2", click="unit")
     seen = screen(view)
     seen.tell(type="click", row=16, column=24)
+    view.wait(LONG)
     layer = network.module[:3](image)[0]
     place = 16 * 28 // 32, 24 * 44 // 48
     strongest = int(layer[:, place[0], place[1]].argmax())
@@ -453,6 +455,7 @@ def test_a_click_explains_the_unit_there(make, screen, network, image):
     view.channel = 1
     assert view.expression == f"unit('2', 1, {place[0]}, {place[1]})"
     view.set_state({"layer": "0", "channel": None})
+    view.wait(LONG)
     assert view.expression.startswith("unit('0', ")
     view.target = 1
     view.channel = 2
@@ -644,10 +647,16 @@ def test_the_map_before_stays_while_the_next_is_computed(slow, screen):
     # The prediction is there already; the map waits at the turnstile.
     view.set_state({"target": (view.top[0][0] + 1) % 4})
     assert met.wait(LONG)
-    newest = next(content for content, _ in reversed(seen.messages) if content["type"] == "frame")
-    seen.tell(type="drawn", view="a", frame=newest["frame"])
-    frames = [content for content, _ in seen.messages if content["type"] == "frame" and content["format"]]
-    assert frames[-1]["panes"][1]["stale"] and frames[-1]["panes"][1]["picture"] == 1
+
+    def drawn():
+        frames = [content for content, _ in list(seen.messages) if content["type"] == "frame"]
+        seen.tell(type="drawn", view="a", frame=frames[-1]["frame"])
+        return [frame for frame in frames if frame["format"]][-1]["panes"][1]
+
+    pane, end = drawn(), time.monotonic() + LONG
+    while not pane["stale"] and time.monotonic() < end:
+        pane = drawn()
+    assert pane["stale"] and pane["picture"] == 1
     gate.release(10**6)
     content, _, _ = seen.settled()
     assert not content["panes"][1]["stale"]
