@@ -1,12 +1,14 @@
 """Layers and what they give: listing them, and catching their activations during a forward pass."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from .axes import Axes
 from .chance import unchanged_chance
@@ -168,18 +170,25 @@ def capture(network: Network | nn.Module, names: Sequence[str]) -> Iterator[dict
             network.observers.remove(observer)
 
 
+def one_pass(
+    module: nn.Module, inputs: Tensor, names: Sequence[str], calls: Mapping[str, int] | None, trace: Trace | None
+) -> Activations:
+    """The activations of those of the layers that are called; as `forward`, or to the end if `calls` is None."""
+    with tapped(module, names, calls, trace=trace) as found:
+        try:
+            module(inputs)
+        except _Done:
+            pass
+    return found
+
+
 def forward(
     module: nn.Module, inputs: Tensor, names: Sequence[str], calls: Mapping[str, int], layout: Layout | None = None
 ) -> Activations:
     """The activations of the names, with their graph; stops as soon as each has been called `calls[name]` times."""
 
     def once(trace: Trace | None) -> Activations:
-        with tapped(module, names, calls, trace=trace) as found:
-            try:
-                module(inputs)
-            except _Done:
-                pass
-        return found
+        return one_pass(module, inputs, names, calls, trace)
 
     found = once(None) if layout is None else layout.run(module, inputs, once)
     missing = [name for name in names if name not in found]
@@ -230,6 +239,40 @@ def count_calls(network: Network, images: Tensor, names: Sequence[str]) -> dict[
             raise LayerError(f"layer {place!r} {times}, so there is no {name!r}{_those_that_run(parts, twin, entered)}")
         counts[name] = call + 1 if call is not None else counts[name]
     return counts
+
+
+class _Reads(TorchFunctionMode):
+    """Within it, notes whether anything is read out of tensors, which may decide what is called."""
+
+    def __init__(self):
+        super().__init__()
+        self.any = False
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        self.any = self.any or getattr(func, "__name__", "") in _READING
+        return func(*args, **(kwargs or {}))
+
+
+_READING = frozenset(
+    "__bool__ __int__ __float__ __complex__ __index__ __array__ __contains__ item tolist numpy is_nonzero equal "
+    "allclose nonzero argwhere masked_select unique unique_consecutive".split()
+)
+_counted: WeakKeyDictionary[nn.Module, dict[Hashable, dict[str, int]]] = WeakKeyDictionary()
+
+
+def counted_calls(network: Network, twin: nn.Module, images: Tensor, names: Sequence[str]) -> dict[str, int]:
+    """As `count_calls`, but found out only once for a twin, where nothing that is computed can change it."""
+    known = _counted.setdefault(twin, {})
+    key = (*names, images.shape[1:], network.preprocess)
+    if key not in known:
+        with torch.no_grad(), unchanged_chance(seed=0), _Reads() as reads:
+            found = count_calls(network, images, names)
+        if reads.any:
+            return found
+        known[key] = found
+    return known[key]
 
 
 def explained(network: Network, images: Tensor, run: Callable[[], _T]) -> _T:
@@ -288,8 +331,7 @@ def tapped(
             counts[name] += 1
             wanted = call is None or counts[name] == call + 1
             if wanted and not isinstance(output, Tensor):
-                kind = type(output).__name__
-                raise LayerError(f"layer {place!r} ({type(part).__name__}) returns {kind}, not one tensor")
+                raise LayerError(not_one_tensor(place, part, output))
             done = calls is not None and all(counts[n] >= calls[n] for n in names)
             if wanted:
                 # The clone is what a later in-place operation cannot reach; at the end of the pass none follows.
@@ -308,6 +350,37 @@ def tapped(
     finally:
         for handle in handles:
             handle.remove()
+
+
+def not_one_tensor(place: str, part: nn.Module, output: object) -> str:
+    """The sentence for a layer, or a whole network, that returns something else, with what would make it do."""
+    kind = type(output).__name__
+    if place != OUTPUT:
+        return f"layer {place!r} ({type(part).__name__}) returns {kind}, not one tensor"
+    keys = list(output) if isinstance(output, Mapping) else []
+    found = f"{kind} with the keys {', '.join(map(repr, keys))}" if keys else kind
+    way = _way_to_tensor(output)
+    if way is None:
+        return f"the network returns {found}, not one tensor: wrap it in a module that does"
+    return (
+        f"the network returns {found}, not one tensor: wrap it, as in\n"
+        f"    class Wrapped(nn.Sequential): forward = lambda self, images: self[0](images){way}\n"
+        "    module = Wrapped(module)"
+    )
+
+
+def _way_to_tensor(output: object) -> str | None:
+    """What comes after an output in Python to take the first tensor out of it, one with classes if there is any."""
+    ways: list[tuple[str, object]] = []
+    if isinstance(output, Mapping):
+        ways = [(f"[{key!r}]", value) for key, value in output.items()]
+    elif isinstance(output, tuple | list):
+        ways = [(f"[{index}]", value) for index, value in enumerate(output)]
+    elif hasattr(output, "__dict__"):
+        ways = [(f".{name}", value) for name, value in vars(output).items()]
+    tensors = [(way, value) for way, value in ways if isinstance(value, Tensor)]
+    with_classes = [way for way, value in tensors if value.dim() == 2]
+    return next(iter(with_classes or [way for way, _ in tensors]), None)
 
 
 def address(name: str, modules: Mapping[str, nn.Module]) -> tuple[str, int | None]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from .chance import unchanged_chance
 from .entrance import Entrance
@@ -67,6 +68,7 @@ class Network:
 
     def __call__(self, images: Images) -> Tensor:
         """The module's output for images in [0, 1], in eval mode; gradients reach the images, never the weights."""
+        _check_values(self.module)
         with unchanged_chance(), ExitStack() as watching:
             twin = self.twin()
             for observer in self.observers:
@@ -191,11 +193,18 @@ class Network:
 
 
 def as_network(network: Network | nn.Module) -> Network:
-    """The network itself, or a bare module as one: no preprocessing, no labels, the module's own device."""
+    """The network itself, or a bare module as one: no preprocessing, no labels, the module's own device.
+
+    Raises:
+        TypeError: if it is neither.
+        ValueError: if weights have no values yet; the message says which, and how they get them.
+    """
     if isinstance(network, Network):
+        _check_values(network.module)
         return network
     if not isinstance(network, nn.Module):
         raise TypeError(f"expected a Network or an nn.Module, got {type(network).__name__}: {network!r}")
+    _check_values(network)
     tensors = (t for m in network.modules() for t in tensors_of(m))
     return Network(network, device=next((t.device for t in tensors), torch.device("cpu")))
 
@@ -219,8 +228,27 @@ def near(given: object, names: Sequence[str], most: int = 12) -> str:
     close = difflib.get_close_matches(str(given), names, n=3, cutoff=0.6)
     if close:
         return "; did you mean " + " or ".join(repr(name) for name in close) + "?"
+    if not names:
+        return "; there are none"
     shown = ", ".join(repr(name) for name in names[:most])
     return f"; there are {shown}" + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _check_values(module: nn.Module) -> None:
+    for part in module.modules():
+        for tensor in tensors_of(part):
+            lazy = type(tensor) in (UninitializedParameter, UninitializedBuffer)
+            if tensor.is_meta or lazy:
+                name = next(name for name, each in named(module).items() if each is part)
+                where = f"layer {name!r} ({type(part).__name__})" if name else type(part).__name__
+                if lazy:
+                    raise ValueError(
+                        f"{where} has weights without a shape yet: run the module once on images, as in module(images)"
+                    )
+                raise ValueError(
+                    f"{where} has weights on the meta device, which holds no values: give it some first, as in "
+                    "module.to_empty(device='cpu') and then module.load_state_dict(...)"
+                )
 
 
 def _best_device() -> torch.device:

@@ -1,15 +1,19 @@
 """A question put to a network: what drove this target, at the image or at a layer; and the passes that answer it."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge
+from torch.utils import checkpoint
 
 from .axes import Axes
 from .backward import gradients
-from .capture import LayerError, address, explained, tapped
+from .capture import OUTPUT, LayerError, address, counted_calls, explained, not_one_tensor, one_pass
 from .chance import unchanged_chance
 from .followed import Followed
 from .layout import Activations, layout_of
@@ -127,7 +131,7 @@ class Question:
                 if edge is None:
                     at_images.add(rows, self._gradient(scores, values), factors)
                 else:
-                    at_stem.add(rows, torch.autograd.grad(scores.sum(), edge)[0], factors)
+                    at_stem.add(rows, self._gradient(scores, edge), factors)
         if at_stem.rows:
             at_images.add(self.rows, stem.at_images(at_stem.stacked(), self.images), [1.0] * len(self.rows))
         return at_images.stacked()
@@ -179,11 +183,11 @@ class Question:
     ) -> tuple[Tensor, Tensor]:
         """What lies at the place of the map, cut off from what is before it, and the scores that follow from it."""
         leaf = images.detach().requires_grad_(torch.is_grad_enabled()) if self.layer is None else images.detach()
-
         held: list[tuple[int, Tensor]] = []
         # A class is read off the output, which has no rows and columns to look for.
         plain = self.layer is None and self.target.objective is None
         layout = None if plain else layout_of(module, (self.layer or "", *self.target.names))
+        limits = None if OUTPUT in self.target.names else self._limits(module)
 
         def run() -> tuple[Tensor, Activations, Followed | None]:
             with unchanged_chance(seed=0):
@@ -192,8 +196,7 @@ class Question:
 
                 def once(trace: Trace | None) -> Activations:
                     with self._place(module, values, trace) as answers:
-                        with tapped(module, self.target.names, trace=trace) as found:
-                            module(entered)
+                        found = one_pass(module, entered, self.target.names, limits, trace)
                     held[:] = answers
                     if held and trace is not None:
                         found.axes[str(self.layer)] = trace.axes(held[0][1])
@@ -204,7 +207,9 @@ class Question:
             if self.layer is None:
                 return leaf, found, way
             if not held:
-                raise LayerError(f"layer {self.layer!r} is not called in the forward pass")
+                raise LayerError(
+                    self._without_gradient() if limits else f"layer {self.layer!r} is not called in the forward pass"
+                )
             self._call, self.axes = held[0][0], found.axes[self.layer]
             return held[0][1], found, way
 
@@ -221,6 +226,14 @@ class Question:
             return nullcontext([])
         return _held(module, self.layer, values, self._call, self.network.precision, trace)
 
+    def _limits(self, module: nn.Module) -> dict[str, int]:
+        """How often the target's layers are called, after which the pass may stop."""
+        names = self.target.names if self.layer is None else (*self.target.names, self.layer)
+        calls = counted_calls(self.network, module, self.images, names)
+        if self.layer is not None:
+            self._call = calls[self.layer] - 1
+        return {name: calls[name] for name in self.target.names}
+
     def _prepared_scores(self, images: Tensor, rows: Tensor, read: Reading | None = None) -> Tensor:
         prepared = self._prepare()
         with unchanged_chance(seed=0):  # so that the same call gives the same map
@@ -235,15 +248,25 @@ class Question:
             self._prepared = Prepared(self.network, self.target.names, self.images, copied)
         return self._prepared
 
-    def _gradient(self, scores: Tensor, values: Tensor) -> Tensor:
-        (found,) = gradients(scores, [values], self.network.dtype)
-        if found is None:
-            where = "the images" if self.layer is None else f"layer {self.layer!r}"
-            what = self.target.objective or "the class score"
+    def _gradient(self, scores: Tensor, place: Tensor | GradientEdge) -> Tensor:
+        places: Any = [place]
+        try:
+            (found,) = gradients(scores, places, self.network.dtype)
+        except RuntimeError as error:
+            if "use_reentrant" not in str(error):
+                raise
             raise ValueError(
-                f"{what} has no gradient at {where}: it does not depend on it, or something in between is detached"
-            )
+                "the network runs a part in torch.utils.checkpoint with use_reentrant=True, which gives no gradient at "
+                "chosen places: say use_reentrant=False there, or switch checkpointing off"
+            ) from error
+        if found is None:
+            raise ValueError(self._without_gradient())
         return found
+
+    def _without_gradient(self) -> str:
+        where = "the images" if self.layer is None else f"layer {self.layer!r}"
+        what = self.target.objective or "the class score"
+        return f"{what} has no gradient at {where}: it does not depend on it, or something in between is detached"
 
     def _check_rules(self, way: Followed, activations: Mapping[str, Tensor], place: Tensor) -> None:
         """Refuses a rule that would not be what its name says; notes where it changes nothing."""
@@ -260,7 +283,7 @@ class Question:
                 f"{self.method} has rules for ReLU, ReLU6, LeakyReLU and clamp(min=0) only, and here is "
                 f"{', '.join(missed)}: use gradient, integrated_gradients or grad_cam"
             )
-        if not way.met:
+        if not way.met and OUTPUT in self.target.names:  # else the pass may have ended before the first one
             raise ValueError(
                 f"{self.method} changes how gradients pass ReLUs, and this network has none: it would be the plain "
                 "gradient, so use that"
@@ -324,7 +347,12 @@ def _held(
         if wanted is not None and calls != wanted + 1:
             return None
         if not isinstance(output, Tensor):
-            raise LayerError(f"layer {place!r} ({type(part).__name__}) returns {type(output).__name__}, not one tensor")
+            raise LayerError(not_one_tensor(place, part, output))
+        if _is_checkpointed():
+            raise LayerError(
+                f"layer {place!r} runs inside torch.utils.checkpoint, which runs it once more for the backward pass, "
+                "so that no gradient can be taken there: take a layer outside of it, or switch checkpointing off"
+            )
         leaf = (output if values is None else values).detach().to(precision).requires_grad_(torch.is_grad_enabled())
         if trace is not None:
             trace.take(leaf, output, args)
@@ -336,3 +364,12 @@ def _held(
         yield held
     finally:
         handle.remove()
+
+
+def _is_checkpointed() -> bool:
+    frame = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_filename == checkpoint.__file__:
+            return True
+        frame = frame.f_back
+    return False

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from nbvis.engine import (
@@ -19,7 +20,7 @@ from nbvis.engine import (
     randomization_check,
 )
 from nbvis.engine.attribution import CAMS
-from nbvis.sessions import Known, Refusal, Task, Tell
+from nbvis.sessions import Known, Refusal, Task, Tell, described
 
 from .views import figure
 
@@ -118,7 +119,15 @@ def preprocessing_task(network: Network, image: Tensor, about: Hashable) -> Task
 
 
 def _map(network: Network, image: Tensor, asked: Asked, tell: Tell, known: Known) -> Attribution:
-    return attribute(network, image, asked.target, progress=tell, **asked.arguments())
+    try:
+        return attribute(network, image, asked.target, progress=tell, **asked.arguments())
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        if asked.layer is None:
+            raise
+        # That this method cannot follow to this layer says nothing of the maps beside it.
+        raise ValueError(described(error)) from error
 
 
 def _faithfulness(

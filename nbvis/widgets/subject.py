@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from nbvis.engine import Network, Objective, layers
 from nbvis.engine.cams import last_with_space
-from nbvis.engine.capture import OUTPUT
+from nbvis.engine.capture import OUTPUT, not_one_tensor
 from nbvis.engine.question import Question
 from nbvis.engine.targets import Target, is_distribution
 from nbvis.engine.twin import fingerprint, tensors_of
@@ -53,7 +53,7 @@ class Subject:
         self.labels: list[str] = []
         self._corners: list[tuple[int, int]] = []
         self._side = 0
-        self._content = b""
+        self._content, self._without_classes = b"", ""
         self._plain: Tensor | None = None
         self._output: Tensor | None = None
 
@@ -151,15 +151,18 @@ class Subject:
             raise TypeError(f"a SaliencyView explains one target, not {given!r}")
         asked = Target(self.network, given, 1)
         if self._plain is None:
-            raise ValueError(
-                "the network's output has no classes: explain an objective instead, such as channel or unit"
-            )
+            raise ValueError(self._without_classes)
         asked.scores({OUTPUT: self._plain}, torch.zeros(1, dtype=torch.long, device=self._plain.device))
         return None if given is None or asked.classes is None else int(asked.classes[0])
 
     def _answer(self, image: Tensor) -> Tensor | None:
         with torch.no_grad():
             output = self.network(image)
+        self._without_classes = (
+            "the network's output has no classes: explain an objective instead, such as channel or unit"
+            if isinstance(output, Tensor)
+            else not_one_tensor(OUTPUT, self.network.module, output)
+        )
         return output if isinstance(output, Tensor) and output.dim() == 2 else None
 
 

@@ -426,6 +426,67 @@ def test_a_target_below_every_relu_has_the_plain_gradient_and_says_so(pictures):
     assert torch.equal(found.map, attribute(net, image, channel("0", 2)).map) and "plain gradient" in found.notes[0]
 
 
+class Headed(nn.Module):
+    """Two layers, one of them called twice, and a head that fails where pictures have another size."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.third = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3)
+        self.head = nn.Linear(4 * 25, 5)
+
+    def forward(self, x):
+        x = F.relu(self.second(F.relu(self.second(F.relu(self.first(x))))))
+        return self.head(F.relu(self.third(x)).flatten(1))
+
+
+@pytest.mark.parametrize("method", [*ONE_PASS, "integrated_gradients", "smoothgrad", "grad_cam", "guided_grad_cam"])
+@pytest.mark.parametrize("bare", [True, False])
+def test_an_inner_target_runs_no_further_than_it_needs(method, bare, pictures, calls):
+    net, beside = seeded(Headed), seeded(Headed)
+    beside.head = nn.Flatten()  # type: ignore[assignment]
+    network: Any = net if bare else Network(net, device="cpu")
+    options: dict[str, Any] = {"steps": 2} if method == "integrated_gradients" else {}
+    options |= {"samples": 2} if method == "smoothgrad" else {}
+    layer = {"layer": "first"} if "cam" in method else {}
+    for image in (pictures(1, 3, 9, 9), pictures(1, 3, 13, 11)):  # the head would fail on the second
+        for name in ("second", "second:1", "second:0", "first") if not layer else ("second", "second:0"):
+            counts = calls(net)
+            found = attribute(network, image, channel(name, 1), method=method, **layer, **options)
+            expected = 2 if name in ("second", "second:1") else 1 if name == "second:0" else 0
+            passes = counts["first"]
+            assert counts["third"] == counts["head"] == 0
+            # The sampled methods also try the first layer alone.
+            assert 0 < counts["second"] <= expected * passes if expected else counts["second"] == 0
+            assert counts["second"] == expected * passes or method in ("integrated_gradients", "smoothgrad")
+            score = channel(name, 1)
+            assert torch.equal(found.map, attribute(beside, image, score, method=method, **layer, **options).map)
+
+
+class Unsteady(nn.Module):
+    """Calls its layer once for dark pictures, twice for bright ones."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 3, 3), nn.Linear(3, 5)
+
+    def forward(self, x):
+        y = self.conv(x)
+        y = self.conv(y) if x.mean() > 0.5 else y
+        return self.head(y.mean((2, 3)))
+
+
+def test_a_layer_that_is_called_more_often_for_another_picture_is_counted_anew(pictures):
+    network = Network(seeded(Unsteady), device="cpu")
+    conv: Any = network.module.conv
+    dark, bright = pictures(1, 3, 9, 9, high=0.3), pictures(1, 3, 9, 9, low=0.7)
+    for _ in range(2):
+        for image, times in ((dark, 1), (bright, 2)):
+            leaf = image.clone().requires_grad_()
+            answer = conv(leaf) if times == 1 else conv(conv(leaf))
+            expected = torch.autograd.grad(answer[:, 1].mean(), leaf)[0]
+            torch.testing.assert_close(attribute(network, image, channel("conv", 1)).map, expected)
+
+
 def test_torchscript_is_refused_and_compiled_modules_are_unwrapped(pictures):
     net, image = seeded(plain), pictures(1, 3, 16, 16)
     expected = attribute(net, image, 1, method="guided_backprop").map

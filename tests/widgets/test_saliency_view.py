@@ -316,6 +316,33 @@ def test_a_method_that_does_not_apply_says_so_and_the_others_work(make, screen, 
         _ = view.result
 
 
+def test_a_place_that_one_method_cannot_follow_keeps_the_maps_of_the_others(make, screen, image):
+    class Odd(nn.Module):
+        """Runs on one picture only, so that integrated gradients, which show it several at once, do not."""
+
+        def forward(self, x):
+            return x.view(1, *x.shape[1:])
+
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), Odd(), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 30 * 46, 3))
+    view = make(net, image, method="gradient", compare=["integrated_gradients", "occlusion", "grad_cam"], place="2")
+    seen = screen(view)
+    view.place = "0"
+    content, pictures, _ = seen.settled()
+    _, gradient, integrated, occlusion, cam = content["panes"]
+    assert view.state == "finished" and view.error == "" and list(view.results) == ["gradient", "grad_cam"]
+    assert {"gradient", "grad_cam"} <= set(pictures) and gradient["note"] == cam["note"] == ""
+    assert "does not run" in integrated["note"] and "covers parts of the image" in occlusion["note"]
+    assert torch.equal(view.results["gradient"].map, attribute(net, image, layer="0").map)
+
+
+@pytest.mark.parametrize(("wraps", "way"), [(lambda y: {"out": y}, "['out']"), (lambda y: (y, y), "[0]")])
+def test_an_output_in_a_wrapping_is_told_how_to_be_unwrapped(make, image, wraps, way):
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    net.register_forward_hook(lambda module, args, output: wraps(output))
+    with pytest.raises(ValueError, match=r"self\[0\]\(images\)" + re.escape(way)):
+        make(net, image)
+
+
 def test_a_network_without_rows_and_columns_has_no_cam(make, screen):
     view = make(nn.Sequential(nn.Flatten(), nn.Linear(12, 3)), torch.rand(3, 2, 2), method="grad_cam")
     content, pictures, _ = screen(view).settled()
