@@ -51,6 +51,11 @@ def ascend(
     The image parameter passed in stays as it is. Between two steps, `steps.send({"lr": 0.01})` changes `objective`,
     `lr` or `transforms` and returns the next step.
 
+    The network may be trained meanwhile in another thread: each step has all its weights of one moment of the last
+    second. Once they change under a step, it is made again on a copy of them, and from then on the run takes another
+    about twice a second; `notes` say how many, and how long one took. PyTorch does not count what is written through
+    `.data`: `with torch.no_grad(): weight.mul_(1)` tells the run of it.
+
     Args:
         network: a `Network` or a bare module.
         objective: one for all images, or a list with one for each.

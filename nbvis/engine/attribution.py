@@ -15,6 +15,7 @@ from .images import Images, checked_images
 from .network import Network, as_network, named, near
 from .occlusion import occlusion
 from .question import Question
+from .steady import steadily
 from .targets import Target, is_distribution
 
 METHODS: dict[str, Callable[..., Tensor]] = {
@@ -62,6 +63,7 @@ class Attribution:
 
 
 @torch.inference_mode(False)
+@steadily
 def attribute(
     network: Network | nn.Module,
     images: Images,

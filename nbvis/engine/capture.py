@@ -16,6 +16,7 @@ from .guard import TwinError
 from .images import Images, as_images
 from .layout import Activations, Layout
 from .network import Network, as_network, named, near
+from .steady import steadily
 from .trace import Trace
 from .twin import eager
 from .uncompiled import uncompiled
@@ -62,6 +63,7 @@ class _Done(BaseException):
     """Ends a forward pass once everything asked for is there; no `except Exception` on the way may catch it."""
 
 
+@steadily
 def layers(network: Network | nn.Module, images: Images) -> list[Layer]:
     """The layers that one real forward pass goes through, in the order in which they first answer.
 
@@ -104,6 +106,7 @@ def layers(network: Network | nn.Module, images: Images) -> list[Layer]:
     return list(found.values())
 
 
+@steadily
 def activations(network: Network | nn.Module, images: Images, names: Sequence[str]) -> dict[str, Tensor]:
     """What the named layers answer to the images; the forward pass runs no further than the last one needed.
 

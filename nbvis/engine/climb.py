@@ -13,10 +13,11 @@ from .network import Network, as_network
 from .objectives import Objective, Objectives, Term
 from .prepare import Prepared
 from .rules import Rectifiers, redirected
+from .steady import Steady
 
 
 class Climb:
-    """Scores and gradients of an objective on a network, step after step.
+    """Scores and gradients of an objective on a network, step after step, each by the newest weights.
 
     Args:
         network: the network.
@@ -34,6 +35,7 @@ class Climb:
         self.device, self.dtype = network.device, network.precision
         self._images, self._trial = images, images if trial is None else trial
         self._moved = False
+        self._steady = Steady(network)
         self.set_objective(objective)
 
     def set_objective(self, objective: Objectives) -> None:
@@ -46,9 +48,13 @@ class Climb:
                     f"a mask must have the picture's {tuple(self._images.shape[2:])} pixels, not {tuple(mask.shape)}"
                 )
         names = tuple(dict.fromkeys(name for o in objectives for name in o.layers))
-        prepared = Prepared(self.network, names, self._trial)
-        _probe(prepared, objectives, self._trial)
-        self._prepared, self.objectives = prepared, objectives
+
+        def prepare(network: Network) -> Prepared:
+            prepared = Prepared(network, names, self._trial)
+            _probe(prepared, objectives, self._trial)
+            return prepared
+
+        self._prepared, self.objectives = self._steady.run(prepare), objectives
         self._passes = _passes(objectives, self._images.shape[2:], self.device, self.dtype)
 
     def movable(self, size: Sequence[int]) -> Tensor | None:
@@ -81,7 +87,19 @@ class Climb:
             RuntimeError: if not one image has ever had a gradient.
             FloatingPointError: if a score or a gradient is NaN or infinite.
         """
-        self._prepared.refresh()
+        score, gradient, notes = self._steady.run(lambda network: self._found(network, images, view, seed, shape))
+        self._moved = True
+        return score, gradient, (*notes, *self._steady.notes)
+
+    def _found(
+        self,
+        network: Network,
+        images: Tensor,
+        view: Callable[[Tensor], Tensor],
+        seed: int,
+        shape: Callable[[Tensor], Tensor],
+    ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+        self._prepared.refresh(network)
         score, gradient = self._pass(images, view, seed, shape)
         size = gradient.abs().flatten(1).sum(1)
         if not torch.isfinite(size + score).all():
@@ -90,7 +108,6 @@ class Climb:
                 "the network overflowed, or the learning rate is too high"
             )
         if size.all():
-            self._moved = True
             return score, gradient, ()
         with Rectifiers(redirected):
             _, other = self._pass(images, view, seed, shape)
@@ -98,7 +115,6 @@ class Climb:
         stuck = ~gradient.flatten(1).any(1)
         if stuck.all() and not self._moved:
             raise RuntimeError(self._cannot_move(score))
-        self._moved = True
         if stuck.any():
             rows = ", ".join(str(i) for i in stuck.nonzero().flatten().tolist())
             return score, gradient, (f"No gradient reaches image {rows}: it stays as it is.",)

@@ -44,6 +44,9 @@ class Descent:
         """The rows that have no way down left, (rows,)."""
         return self._none
 
+    def forget(self) -> None:
+        """Begins anew, since it is another loss from now on; momentum, which no loss is wrong for, stays."""
+
     def inside(self, values: Tensor) -> Tensor:
         """The values, brought back into the bounds."""
         return values if self.bounds is None else values.clamp(*self.bounds)
@@ -101,8 +104,7 @@ class LBFGS(Descent):
         """A point along the quasi-Newton direction, or a nearer one if the last was no good."""
         if lr != self._lr:  # another first step, so a new beginning
             self._lr = lr
-            self._forget(self._none.logical_not().nonzero().flatten())
-            self._mark.fill_(torch.inf)
+            self.forget()
         self._values, self._loss, self._gradient = values.flatten(1), loss, gradient.flatten(1)
         if len(fresh := self._fresh.nonzero().flatten()):
             self._direction[fresh] = self._headed(fresh)
@@ -137,6 +139,11 @@ class LBFGS(Descent):
     def stuck(self) -> Tensor:
         """Where even the shortest step along the gradient does not go down, or patience is at its end."""
         return self._stuck
+
+    def forget(self) -> None:
+        """Forgets all curvature, and takes its first step again."""
+        self._forget(self._none.logical_not().nonzero().flatten())
+        self._mark.fill_(torch.inf)
 
     def _forget(self, rows: Tensor) -> None:
         self._curvature.forget(rows)

@@ -12,6 +12,7 @@ from .attribution import Attribution
 from .images import Images, checked_images
 from .network import Network, as_network
 from .question import Question
+from .steady import steadily
 from .steps import whole
 from .targets import Target
 
@@ -44,6 +45,7 @@ class Faithfulness:
 
 
 @torch.inference_mode(False)
+@steadily
 def faithfulness(
     network: Network | nn.Module,
     images: Images,

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from .descent import LBFGS, Bounds, Descent, Elementwise
 from .dropout import checked_masks, row_numbers
 from .images import Images, checked_images
-from .match import Match, refuse_infinite
+from .match import Match, Posed, refuse_infinite
 from .network import Network, as_network, near
 from .noisy import Active, Noisy, Pass
+from .steady import Steady
 from .steps import Changes, Step, changed, checked_lr, whole
 
 DESCENTS: dict[str, Callable[..., torch.optim.Optimizer] | None] = {
@@ -93,6 +94,12 @@ def invert_dropout(
     its own masks, its own loss and its own end: it stops, to the bit, once its loss is within the tolerance. Between
     two steps, `steps.send({"lr": 0.1})` changes `lr` or `tolerance` and returns the next step.
 
+    The network may be trained meanwhile in another thread: each step has all its weights of one moment of the last
+    second. Once they change under a step, it is made again on a copy of them, and from then on the run takes another
+    about twice a second; `notes` say how many, and how long one took. PyTorch does not count what is written through
+    `.data`: `with torch.no_grad(): weight.mul_(1)` tells the run of it. The target, with the same masks, is then found
+    anew as well, and so are loss and gradient of all rows; "lbfgs" begins anew. A step's outputs are of its weights.
+
     Args:
         network: a `Network` or a bare module.
         layer: a layer's name, several, or {name: weight}.
@@ -139,72 +146,94 @@ def invert_dropout(
     samples, masks = whole(samples, "samples", least=1), checked_masks(masks)
     steps = whole(steps, "steps")
     start = images.repeat_interleave(samples, 0)
-    noisy = Noisy(network, list(weights), images[:1], active, insert)
     numbers = row_numbers(images, samples, seed)
-    levels = _levels(p, len(start), samples if noisy.together else 1)
-    clean = noisy.clean(start, numbers)
-    target = noisy.noisy(start, numbers, levels, masks, samples)
-    notes = (*noisy.notes, *_reach(noisy, images, target))
-    match = Match(noisy, weights, clean, target, start)
+    levels = _levels(p, len(start), samples if active == "train" else 1)
+    notes: list[str] = []
+
+    def pose(network: Network) -> Posed:
+        noisy = Noisy(network, list(weights), images[:1], active, insert)
+        clean, target = noisy.clean(start, numbers), noisy.noisy(start, numbers, levels, masks, samples)
+        notes[:] = (*noisy.notes, *_reach(noisy, images, target))
+        return noisy, clean, target
+
+    steady, match = Steady(network), Match(pose, weights, start)
+    found = steady.run(lambda network: match.start(network, start))
+    assert found is not None
     make = DESCENTS[optimizer]
     descent = LBFGS(start, bounds) if make is None else Elementwise(make, start, lr, bounds)
     if names is not None and len(names) != len(start):
         raise ValueError(f"names are those of the {len(start)} rows, not {names!r}")
-    output = partial(_output, noisy, numbers)
-    return _invert(match, descent, start, match.start(start), settings, steps, notes, output, names)
+    output = partial(_output, pose, numbers)
+    return _invert(steady, match, descent, (start, *found), settings, steps, notes, output, names)
+
+
+Place = tuple[Tensor, Tensor, Tensor]
+"""Where a descent is: values (rows, …), loss (rows,) and gradient."""
 
 
 # The decorator works step by step: a caller in inference mode would otherwise leave tensors without autograd behind.
 @torch.inference_mode(False)
 def _invert(
+    steady: Steady,
     match: Match,
     descent: Descent,
-    values: Tensor,
-    found: tuple[Tensor, Tensor],
+    place: Place,
     settings: _InversionSettings,
     steps: int,
-    notes: tuple[str, ...],
-    make_output: Callable[[Tensor], Tensor | None],
+    notes: Sequence[str],
+    make_output: Callable[[Noisy, Tensor], Tensor | None],
     names: Sequence[str] | None,
 ) -> InversionSteps:
-    loss, gradient = found
-    curve = [loss]
+    curve = [place[1]]
     for index in range(max(1, steps)):
-        open_rows = ((loss > settings.tolerance) & ~descent.stuck()).nonzero().flatten()
-        if len(open_rows) and steps:
-            trial = descent.propose(values, loss, gradient, settings.lr)
-            height, slope = loss.clone(), gradient.clone()
-            height[open_rows], slope[open_rows] = match(trial, open_rows)
-            asked = torch.zeros_like(match.same).index_fill(0, open_rows, True)
-            goes = descent.accept(trial, height, slope, asked)
-            # A careful descent takes an infinite trial back, until it has nowhere left to go.
-            final = asked & descent.stuck() if descent.careful else asked
-            refuse_infinite(height, slope, final.nonzero().flatten(), index + 1, settings.lr)
-            shaped = goes.view(-1, 1, 1, 1)
-            values, gradient = torch.where(shaped, trial, values), torch.where(shaped, slope, gradient)
-            loss = torch.where(goes, height, loss)
+        if steps:
+            place = steady.run(partial(_updated, match, descent, place, settings, index))
+        values, loss, gradient = place
         curve.append(loss)
         converged = loss <= settings.tolerance
         ended = index + 1 >= steps or bool((converged | descent.stuck()).all())
+        said = _unreached(curve, gradient, values, descent, settings.tolerance, steps, names) if ended and steps else ()
         step = InversionStep(
             index,
             steps,
             -loss,
             lambda values=values: values.clone(),
-            (*notes, *_unreached(curve, gradient, values, descent, settings.tolerance, steps, names))
-            if ended and steps
-            else notes,
+            (*notes, *steady.notes, *said),
             loss=loss,
             converged=converged,
             masks=match.target.masks,
             clean_output=match.clean.output,
             noisy_output=match.target.output,
-            make_output=make_output,
+            make_output=partial(make_output, match.noisy),
         )
         changes = yield step
         if ended:
             return
         settings = changed(settings, changes)
+
+
+def _updated(
+    match: Match, descent: Descent, place: Place, settings: _InversionSettings, index: int, network: Network
+) -> Place:
+    """The place after one update; target, loss and gradient are found anew first if the network has changed."""
+    values, loss, gradient = place
+    if (found := match.start(network, values)) is not None:
+        loss, gradient = found
+        descent.forget()
+    open_rows = ((loss > settings.tolerance) & ~descent.stuck()).nonzero().flatten()
+    if not len(open_rows):
+        return values, loss, gradient
+    trial = descent.propose(values, loss, gradient, settings.lr)
+    height, slope = loss.clone(), gradient.clone()
+    height[open_rows], slope[open_rows] = match(trial, open_rows)
+    asked = torch.zeros_like(loss, dtype=torch.bool).index_fill(0, open_rows, True)
+    goes = descent.accept(trial, height, slope, asked)
+    # A careful descent takes an infinite trial back, until it has nowhere left to go.
+    final = asked & descent.stuck() if descent.careful else asked
+    refuse_infinite(height, slope, final.nonzero().flatten(), index + 1, settings.lr)
+    shaped = goes.view(-1, 1, 1, 1)
+    values, gradient = torch.where(shaped, trial, values), torch.where(shaped, slope, gradient)
+    return values, torch.where(goes, height, loss), gradient
 
 
 def _unreached(
@@ -248,8 +277,12 @@ def _listed(rows: Sequence[object], most: int = 8) -> str:
     return ", ".join(map(str, rows[:most])) + (", …" if len(rows) > most else "")
 
 
-def _output(noisy: Noisy, numbers: Sequence[int], images: Tensor) -> Tensor | None:
-    return noisy.clean(images, numbers).output
+def _output(pose: Callable[[Network], Posed], numbers: Sequence[int], noisy: Noisy, images: Tensor) -> Tensor | None:
+    def output(network: Network) -> Tensor | None:
+        now = noisy if network is noisy.network else pose(network)[0]
+        return now.clean(images, numbers).output
+
+    return Steady(noisy.network).run(output)
 
 
 def _reach(noisy: Noisy, images: Tensor, target: Pass) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """How far pictures without dropout are from what they gave with it, and the gradient that leads there."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 
 import torch
@@ -8,49 +8,67 @@ from torch import Tensor
 
 from .backward import gradients
 from .chance import unchanged_chance
+from .network import Network
 from .noisy import Noisy, Pass
 from .prepare import Prepared
+
+Posed = tuple[Noisy, Pass, Pass]
+"""A network, what the images that it starts from give without dropout, and what they give with it: the target."""
 
 
 class Match:
     """The loss of each row: the weighted sum, over layers, of the mean squared distance from the target's activation.
 
     Args:
-        noisy: the network.
+        pose: asks a network for the target.
         weights: of each layer, by name.
-        clean: what the start gives without dropout.
-        target: what it gives with dropout.
         start: the images, (rows, channels, height, width).
 
-    Raises:
-        FloatingPointError: if the target is not finite.
+    Attributes:
+        noisy: the network.
+        clean: what the start gives without dropout.
+        target: what it gives with dropout.
     """
 
-    def __init__(self, noisy: Noisy, weights: Mapping[str, float], clean: Pass, target: Pass, start: Tensor):
-        self.clean, self.target = clean, target
-        self.same = torch.ones(len(start), dtype=torch.bool, device=start.device)
-        for name in weights:
-            if not torch.isfinite(target.activations[name]).all():
-                raise FloatingPointError(f"with dropout on, layer {name!r} gives NaN or infinite values")
-            self.same &= (target.activations[name] == clean.activations[name]).flatten(1).all(1)
-        self._weights, self._dropouts, self._device = weights, noisy.dropouts, start.device
-        with self._dropouts:
-            self._prepared = Prepared(noisy.network, list(weights), start)
+    def __init__(self, pose: Callable[[Network], Posed], weights: Mapping[str, float], start: Tensor):
+        self._pose, self._weights, self._start = pose, weights, start
+        self._prepared: Prepared | None = None
 
-    def start(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss (rows,) and gradient of all rows of the images that it starts from."""
-        every = torch.arange(len(images), device=self._device)
+    def start(self, network: Network, images: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Takes the target from this network, unless it is the one before with the weights it had.
+
+        Returns:
+            Loss (rows,) and gradient of all rows of the images; None if nothing has changed.
+
+        Raises:
+            FloatingPointError: if the target, a loss or a gradient is not finite.
+        """
+        if self._prepared is not None:
+            with self.noisy.dropouts:
+                if not self._prepared.refresh(network):
+                    return None
+        self.noisy, self.clean, self.target = self._pose(network)
+        same = torch.ones(len(images), dtype=torch.bool, device=images.device)
+        for name in self._weights:
+            if not torch.isfinite(self.target.activations[name]).all():
+                raise FloatingPointError(f"with dropout on, layer {name!r} gives NaN or infinite values")
+            same &= (self.target.activations[name] == self.clean.activations[name]).flatten(1).all(1)
+        if self._prepared is None:
+            with self.noisy.dropouts:
+                self._prepared = Prepared(network, list(self._weights), self._start)
+        every = torch.arange(len(images), device=images.device)
         loss, gradient = self(images, every)
         refuse_infinite(loss, gradient, every, 0, 0)
         # The copy that is optimised rounds otherwise than the plain one: what is equal there is at its target.
-        return torch.where(self.same, 0, loss), gradient
+        same &= (images == self._start).flatten(1).all(1)
+        return torch.where(same, 0, loss), gradient
 
     @torch.enable_grad()
     def __call__(self, images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Loss (rows,) and gradient of those rows of the images."""
-        self._prepared.refresh()
-        leaf = images[rows].requires_grad_()
-        with unchanged_chance(0), self._dropouts if self._dropouts.always_on else nullcontext():
+        assert self._prepared is not None
+        leaf, dropouts = images[rows].requires_grad_(), self.noisy.dropouts
+        with unchanged_chance(0), dropouts if dropouts.always_on else nullcontext():
             found = self._prepared(leaf)
         losses = []
         for name, weight in self._weights.items():

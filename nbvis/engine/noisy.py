@@ -11,6 +11,7 @@ from .capture import OUTPUT, LayerError, address, count_calls, explained, tapped
 from .chance import unchanged_chance
 from .dropout import Dropouts, Noise, Poison, keyed, refuse_unused, unheeded
 from .network import Network, as_network, eager, named, near
+from .steady import steadily
 
 Active = Callable[[str, nn.Module], bool] | str | None
 
@@ -168,6 +169,7 @@ class Noisy:
         )
 
 
+@steadily
 def dropped_layers(
     network: Network | nn.Module, images: Tensor, *, active: Active = None, insert: str | None = None
 ) -> list[str]:

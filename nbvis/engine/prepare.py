@@ -18,7 +18,7 @@ from .chance import unchanged_chance
 from .layout import Activations, Layout
 from .network import Network
 from .receptive import flat
-from .twin import fingerprint
+from .twin import Imprint
 
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
 """Largest difference, relative to the largest activation, that only the order of the additions can explain."""
@@ -32,7 +32,8 @@ class Prepared:
 
     It runs no further than the last of them. Batch norm goes into the convolution before it and, on the CPU, weights
     are laid out channels last, wherever a trial on the images shows that the activations stay the same; otherwise the
-    plain copy is used. The copy is remade when a weight of the original changes.
+    plain copy is used. A batch norm goes back to its place if, on another picture, what the convolution gives goes
+    elsewhere too.
 
     Args:
         network: the network.
@@ -64,30 +65,52 @@ class Prepared:
 
     def __call__(self, images: Tensor) -> Activations:
         """The activations by name, with their graph; the forward pass stops after the last one."""
-        return self.network.read(forward(self._module, self._enter(images), self.names, self._calls, self._layout))
+        while True:
+            try:
+                found = self._run(images, self.names, self._calls, self._layout)
+            except Exception:
+                if not self._strays:
+                    raise
+            else:
+                if not self._strays:
+                    return self.network.read(found)
+            self._pairs = [pair for pair in self._pairs if pair not in self._strays]
+            self._module = self._built()
 
     def until(self, name: str, images: Tensor) -> Tensor:
         """The activation of a layer that is called once, and no further."""
-        return forward(self._module, self._enter(images), (name,), {name: 1})[name]
+        return self._run(images, (name,), {name: 1})[name]
 
     def watch(self, name: str, hook: Callable[..., None]) -> RemovableHandle:
         """Has a forward hook see what a layer gives, before any other hook does."""
         return self._module.get_submodule(name).register_forward_hook(hook, prepend=True)
 
-    def refresh(self) -> None:
-        """Makes the copy again if the original's weights or buffers have changed."""
-        if fingerprint(self.network.module) != self._made_from:
-            with torch.inference_mode(False), torch.no_grad(), unchanged_chance():
+    def refresh(self, network: Network) -> bool:
+        """Makes the copy again if it is another network now, or its weights or buffers have changed; whether it did.
+
+        A trial is needed only if there are other parts than before, or weights of other shapes.
+        """
+        if network is self.network and self._made_from.holds():
+            return False
+        self.network = network
+        with torch.inference_mode(False), torch.no_grad(), unchanged_chance():
+            if _structure(network.module) == self._structure:
+                self._made_from = Imprint(network.module)
+                self._module = self._built()
+            else:
                 self._make()
+        return True
 
     def _make(self) -> None:
         original = self.network.module
-        self._made_from = fingerprint(original)
-        # What it was taken of stays alive until the next one, so that no address in it can come to mean something new.
-        self._originals = [*original.modules(), *(t.detach() for t in (*original.parameters(), *original.buffers()))]
+        self._made_from, self._structure = Imprint(original), _structure(original)
         self._calls = count_calls(self.network, self._trial, self.names)
         self._layout = Layout()
-        self._module, self._format = self.network.twin(), torch.contiguous_format
+        self._pairs: list[tuple[str, str]] = []
+        self._own: list[str] = []
+        self._strays: list[tuple[str, str]] = []
+        self._format = torch.contiguous_format
+        self._module = self._built()
         uses = _Uses()
         with _noting_convolutions(self._module, uses) as convolutions:
             plain = explained(self.network, self._trial, lambda: self(self._trial))
@@ -99,19 +122,41 @@ class Prepared:
             return
         own = [each for each in convolutions if self._copied == "all" or not each.heavy]
         pairs = [(each.name, each.norm) for each in own if each.norm is not None]
-        kept = (self._module, self._format)
+        kept = self._module
         for fold, layout in _ways(bool(pairs), self.network.device):
-            self._module, self._format = self.network.twin(), layout
-            if fold:
-                _fold(self._module, pairs, layout)
-            if layout is torch.channels_last:
-                _channels_last(self._module, [each.name for each in own])
+            self._pairs, self._format = pairs if fold else [], layout
+            self._own = [each.name for each in own]
+            self._module = self._built()
             if _agrees(lambda: self(self._trial), plain, tolerance):
                 return
-        self._module, self._format = kept
+        self._module, self._pairs, self._own, self._format = kept, [], [], torch.contiguous_format
 
-    def _enter(self, images: Tensor) -> Tensor:
-        return self.network.enter(images).contiguous(memory_format=self._format)
+    def _built(self) -> nn.Module:
+        """A twin in the form that was found to be the fastest."""
+        module = self.network.twin()
+        _fold(module, self._pairs, self._format, self._strays)
+        if self._format is torch.channels_last:
+            _channels_last(module, self._own)
+        return module
+
+    def _run(
+        self, images: Tensor, names: Sequence[str], calls: Mapping[str, int], layout: Layout | None = None
+    ) -> Activations:
+        self._strays.clear()
+        entered = self.network.enter(images).contiguous(memory_format=self._format)
+        found = forward(self._module, entered, names, calls, layout)
+        self._strays += [given.pair for given in found.values() if isinstance(given, _Folded)]
+        plain = {name: given.output if isinstance(given, _Folded) else given for name, given in found.items()}
+        return Activations(plain, found.axes)
+
+
+def _structure(module: nn.Module) -> list[Any]:
+    """What is the same before and after training: the kinds of all parts, and the shapes of their tensors."""
+    return [
+        (type(part), [(name, tensor.shape, tensor.dtype) for name, tensor in tensors.items() if tensor is not None])
+        for part in module.modules()
+        for tensors in (part._parameters, part._buffers)
+    ]
 
 
 def _ways(pairs: bool, device: torch.device) -> list[tuple[bool, torch.memory_format]]:
@@ -234,9 +279,59 @@ def _noting_convolutions(module: nn.Module, uses: _Uses) -> Iterator[list[_Convo
         found.append(_Convolution(name, calls[name], part.weight.numel() > size, norms[0] if only and norms else None))
 
 
-def _fold(module: nn.Module, pairs: Sequence[tuple[str, str]], layout: torch.memory_format) -> None:
-    for conv_name, norm_name in pairs:
-        conv, norm = module.get_submodule(conv_name), module.get_submodule(norm_name)
+class _Folded(Tensor):
+    """Stands for what a convolution gives that a batch norm was folded into: nothing but that batch norm may use it.
+
+    A trial does not tell: a branch in the forward pass may take another way on the next picture.
+
+    Attributes:
+        pair: the names of convolution and batch norm.
+        strays: a list of the pairs for which something else has used it.
+        output: what the two give together.
+    """
+
+    pair: tuple[str, str]
+    strays: list[tuple[str, str]]
+    output: Tensor
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Runs the function; one that only asks for a shape or the like makes no tensor, and is no use."""
+        with torch._C.DisableTorchFunctionSubclass():
+            output = func(*args, **(kwargs or {}))
+        if any(isinstance(each, Tensor) for each in flat([output])):
+            for each in flat([*args, *(kwargs or {}).values()]):
+                if isinstance(each, _Folded):
+                    each.strays.append(each.pair)
+        return output
+
+
+class _FoldedNorm(nn.Module):
+    """In place of a batch norm that was folded into the convolution before it; only its call is meant to be used."""
+
+    def __init__(self, pair: tuple[str, str], norm: nn.Module, strays: list[tuple[str, str]]):
+        super().__init__()
+        self._pair, self._norm, self._strays = pair, [norm], strays  # in a list, so that it is no part
+        self.eval()
+
+    def __getattr__(self, name: str) -> Any:
+        self._strays.append(self._pair)
+        return getattr(self._norm[0], name)
+
+    def forward(self, given: Tensor) -> Tensor:
+        if isinstance(given, _Folded) and given.pair == self._pair:
+            return given.output
+        self._strays.append(self._pair)
+        return given
+
+
+def _fold(
+    module: nn.Module, pairs: Sequence[tuple[str, str]], layout: torch.memory_format, strays: list[tuple[str, str]]
+) -> None:
+    for pair in pairs:
+        conv, norm = (module.get_submodule(name) for name in pair)
         assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
         assert norm.running_mean is not None and norm.running_var is not None
         weight, bias = fuse_conv_bn_weights(
@@ -244,7 +339,14 @@ def _fold(module: nn.Module, pairs: Sequence[tuple[str, str]], layout: torch.mem
         )
         weight = weight.contiguous(memory_format=layout)  # at once, so that there are never two copies of all weights
         conv.weight, conv.bias = nn.Parameter(weight, requires_grad=False), nn.Parameter(bias, requires_grad=False)
-        module.set_submodule(norm_name, nn.Identity().eval())
+
+        def give(part: nn.Module, args: object, output: Tensor, pair: tuple[str, str] = pair) -> Tensor:
+            given = Tensor._make_subclass(_Folded, output)
+            given.pair, given.strays, given.output = pair, strays, output
+            return given
+
+        conv.register_forward_hook(give)
+        module.set_submodule(pair[1], _FoldedNorm(pair, norm, strays))
 
 
 def _channels_last(module: nn.Module, names: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from .capture import explained
 from .chance import unchanged_chance
 from .images import Images, checked_images
 from .network import Network, as_network
+from .steady import steadily
 from .targets import is_distribution
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -68,6 +69,7 @@ class PreprocessingCheck(Reading):
 
 
 @torch.inference_mode(False)
+@steadily
 def preprocessing_check(network: Network | nn.Module, images: Images) -> PreprocessingCheck:
     """What range of values a network really sees, and whether another preprocessing fits it much better.
 

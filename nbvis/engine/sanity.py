@@ -13,6 +13,7 @@ from .cams import last_with_space
 from .chance import unchanged_chance
 from .images import Images, checked_images
 from .network import Network, as_network, named
+from .steady import steadily
 from .steps import whole
 from .twin import eager
 
@@ -60,6 +61,7 @@ class RandomizationCheck:
 
 
 @torch.inference_mode(False)
+@steadily
 def randomization_check(
     network: Network | nn.Module,
     images: Images,

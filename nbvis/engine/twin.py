@@ -2,7 +2,7 @@
 
 import copy
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from itertools import chain
 from operator import is_
@@ -17,26 +17,32 @@ from .code import uses_of
 from .guard import CALL, Guard
 
 
-def twin_of(module: nn.Module) -> nn.Module:
+def twin_of(module: nn.Module, values: Mapping[int, Tensor] | None = None) -> nn.Module:
     """A structural copy that shares the weights' storage, frozen and in eval mode; all other tensors are its own.
 
     Every part has its empty twin before any is filled, so that parts may refer to each other in circles.
+
+    Args:
+        module: the original.
+        values: what the copy has for weights of its own, each by the `id` of the original's, instead of sharing them.
     """
-    return twins_of([module])[id(module)]
+    return twins_of([module], values)[id(module)]
 
 
-def twins_of(modules: Sequence[nn.Module]) -> dict[int, Any]:
+def twins_of(modules: Sequence[nn.Module], values: Mapping[int, Tensor] | None = None) -> dict[int, Any]:
     """A twin of each module, and of each of its parts and tensors, by `id`; parts that they share have one twin."""
     memo: dict[int, Any] = {}
     every = list(dict.fromkeys(part for module in modules for part in module.modules()))
     parts = [part for part in every if not isinstance(part, torch.jit.ScriptModule)]
     scripts = [part for part in every if isinstance(part, torch.jit.ScriptModule)]
     inner = {id(below) for part in scripts for below in part.modules() if below is not part}
-    memo.update({id(part): _Scripted(part) for part in scripts if id(part) not in inner})
+    outer = [part for part in scripts if id(part) not in inner]
+    memo.update({id(part): _Scripted(part) if values is None else _script_of(part, values) for part in outer})
     for part in parts:
         for parameter in part._parameters.values():
             if parameter is not None:
-                memo[id(parameter)] = nn.Parameter(_alias(parameter), requires_grad=False)
+                weight = _alias(parameter) if values is None else _value(parameter, values)
+                memo[id(parameter)] = nn.Parameter(weight, requires_grad=False)
         for value in (*part._buffers.values(), *vars(part).values()):
             if isinstance(value, Tensor):
                 memo.setdefault(id(value), value.detach().clone())
@@ -60,19 +66,56 @@ def eager(module: nn.Module) -> nn.Module:
     return getattr(module, "_orig_mod", module)
 
 
+def weights_of(module: nn.Module) -> list[Tensor]:
+    """The parameters of a module and its parts, each once."""
+    found: dict[int, Tensor] = {}
+    for part in _parts_of(module):
+        found |= {id(weight): weight for weight in part._parameters.values() if weight is not None}
+    return list(found.values())
+
+
+def versions_of(tensors: Iterable[Tensor]) -> list[int]:
+    """How often each was written in place, as far as PyTorch counts: not through `.data`."""
+    return [0 if tensor.is_inference() else tensor._version for tensor in tensors]
+
+
+class Imprint:
+    """What a module's parts, weights and buffers were at one moment.
+
+    All of it stays alive meanwhile, so that no address in it can come to mean something new.
+
+    Args:
+        module: the module.
+    """
+
+    def __init__(self, module: nn.Module):
+        self._module, self._fingerprint = module, fingerprint(module)
+        parts = _parts_of(module)
+        self._alive = [*parts, *(tensor.detach() for part in parts for tensor in tensors_of(part))]
+
+    def holds(self) -> bool:
+        """Whether that is what they are still."""
+        return fingerprint(self._module) == self._fingerprint
+
+
 def fingerprint(module: nn.Module) -> tuple[int, ...]:
     """Changes whenever a part, a weight or a buffer is replaced, or a tensor is written in place."""
     found: list[int] = []
-    parts, seen = [module], {id(module)}
-    for part in parts:  # by hand, because `modules()` takes three times as long and this happens at every step
+    for part in _parts_of(module):
         found.append(id(part))
         for tensor in tensors_of(part):
             found += (tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)
+    return tuple(found)
+
+
+def _parts_of(module: nn.Module) -> list[nn.Module]:
+    parts, seen = [module], {id(module)}
+    for part in parts:  # by hand, because `modules()` takes three times as long and this happens at every step
         for child in part._modules.values():
             if child is not None and id(child) not in seen:
                 seen.add(id(child))
                 parts.append(child)
-    return tuple(found)
+    return parts
 
 
 def tensors_of(module: nn.Module) -> list[Tensor]:
@@ -99,11 +142,23 @@ class _Scripted(nn.Module):
         return self
 
 
+def _script_of(part: torch.jit.ScriptModule, values: Mapping[int, Tensor]) -> torch.jit.ScriptModule:
+    with torch.no_grad():
+        own = copy.deepcopy(part).eval()
+        for parameter, original in zip(own.parameters(), part.parameters(), strict=True):
+            parameter.requires_grad_(False).copy_(_value(original, values))
+    return own
+
+
 _PLAIN = frozenset((bool, int, float, str, type(None)))
 
 
 def _alias(parameter: Tensor) -> Tensor:
     return parameter.detach().clone() if parameter.is_inference() else parameter.detach()
+
+
+def _value(parameter: Tensor, values: Mapping[int, Tensor]) -> Tensor:
+    return values[id(parameter)] if id(parameter) in values else parameter.detach().clone()
 
 
 def _copied(value: Any, memo: dict[int, Any], bind: Binding) -> Any:

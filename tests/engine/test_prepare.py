@@ -139,6 +139,59 @@ def test_a_network_prepared_on_one_picture_holds_for_others(pictures):
     assert torch.allclose(prepared(images)[""], net(images), rtol=1e-12)
 
 
+BRANCHES = {  # the network's function, which takes another way where the picture is bright
+    "batch norm skipped": lambda n, x: n.b(n.a(x)) if x.mean() > 0.9 else n.b(n.norm(n.a(x))),
+    "another batch norm": lambda n, x: n.b(n.other(n.a(x)) if x.mean() > 0.9 else n.norm(n.a(x))),
+    "batch norm of something else": lambda n, x: n.norm(n.b(n.a(x))) if x.mean() > 0.9 else n.b(n.norm(n.a(x))),
+    "convolution used beside": lambda n, x: n.norm(y := n.a(x)) + (n.b(y) if x.mean() > 0.9 else 0),
+    "convolution changed in place": lambda n, x: n.b(n.norm(n.a(x).mul_(2) if x.mean() > 0.9 else n.a(x))),
+    "convolution answers": lambda n, x: n.a(x) if x.mean() > 0.9 else n.norm(n.a(x)),
+    "batch norm's own numbers": lambda n, x: n.norm(n.a(x)) * (n.norm.running_var.sum() if x.mean() > 0.9 else 1),
+    "in place after it": lambda n, x: n.relu(n.norm(n.a(x))) + (n.a(x) if x.mean() > 0.9 else 0),
+}
+
+
+@pytest.mark.parametrize("name", BRANCHES)
+def test_a_later_way_around_a_folded_batch_norm_is_noticed(pictures, name):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = lived_in(Net(BRANCHES[name]).double())
+    dark, bright = pictures(2, 3, 9, 8), pictures(2, 3, 9, 8, low=0.95, high=1.0)
+    prepared = Prepared(Network(net, device="cpu"), [""], dark)
+    assert norms(net) - norms(prepared._module) == 1
+    for images in (dark, bright, dark, bright):
+        images = images.clone().requires_grad_()
+        found, plain = prepared(images)[""], net(images)
+        assert type(found) is torch.Tensor and torch.allclose(found, plain, rtol=1e-12)
+        given, expected = (torch.autograd.grad(each.square().sum(), images)[0] for each in (found, plain))
+        assert torch.allclose(given, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_only_the_batch_norm_that_is_passed_by_goes_back_to_its_place(pictures):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = lived_in(Net(lambda n, x: n.other(n.b(n.a(x) if x.mean() > 0.9 else n.norm(n.a(x))))).double())
+    prepared = Prepared(Network(net, device="cpu"), [""], pictures(1, 3, 9, 8))
+    assert norms(prepared._module) == 0
+    prepared(pictures(1, 3, 9, 8, low=0.95, high=1.0))
+    assert norms(prepared._module) == 1 and isinstance(prepared._module.get_submodule("norm"), nn.BatchNorm2d)
+
+
+def test_ascend_goes_on_where_a_branch_passes_a_batch_norm_by(pictures):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = lived_in(Net(BRANCHES["batch norm skipped"]).double())
+    run = ascend(net, channel("b", 1), Pixels(pictures(1, 3, 9, 8, low=0.85, high=0.9)), steps=40, transforms=())
+    means, step = [], None
+    for step in run:
+        means.append(step.image.mean().item())
+        with torch.no_grad():
+            after = net(step.image)[:, 1].mean((1, 2))
+    assert step is not None
+    again = ascend(net, channel("b", 1), Pixels(step.image), steps=1, lr=0, transforms=())
+    assert torch.allclose(next(again).score, after, rtol=1e-9)
+
+
 @pytest.mark.parametrize("copied, norms_gone, most", [("all", 20, 2.0), ("small", 1, 0.01), ("none", 0, 0.0)])
 def test_only_the_weights_that_may_be_are_copied(resnet, pictures, copied, norms_gone, most):
     network, images = Network(resnet, device="cpu"), pictures(2, 3, 64, 48).float()
