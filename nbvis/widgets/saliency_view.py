@@ -365,7 +365,8 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
 
     def _renew(self) -> None:
         """Shows it anew; if the network is not what it was when all was answered, asks again."""
-        if self._session.state == "finished" and any(self._session.get(asked) is None for asked in self._asked()):
+        unanswered = self._subject.changed or any(self._session.get(asked) is None for asked in self._asked())
+        if self._session.state == "finished" and unanswered:
             self._ask()
         else:
             self._session.changed()

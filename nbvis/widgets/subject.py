@@ -42,6 +42,8 @@ class Subject:
         flat: the names of the others.
         cam_layer: where a class activation map is usually taken; empty if there is nowhere.
         labels: the name of each class, "class 7" where it has none; empty if the output has no classes.
+        about: what stands for weights, image and what is covered when the network was last asked; while it is trained,
+            what is shown is about a moment that is over.
     """
 
     def __init__(self, network: Network, given: Given, number: int = 0):
@@ -56,6 +58,7 @@ class Subject:
         self._content, self._without_classes = b"", ""
         self._plain: Tensor | None = None
         self._output: Tensor | None = None
+        self.about = self._now()
 
     def look(self) -> None:
         """Shows the network the image.
@@ -72,7 +75,7 @@ class Subject:
         known, count = self.network.labels or [], 0 if output is None else output.shape[1]
         self.labels = [known[index] if index < len(known) else f"class {index}" for index in range(count)]
         self._plain = self._output = output
-        self._answered, self.looked = self.about, True
+        self.about, self.looked = self._now(), True
 
     @property
     def size(self) -> tuple[int, int]:
@@ -93,8 +96,11 @@ class Subject:
         return shown
 
     @property
-    def about(self) -> About:
-        """What stands for the network's weights as far as `predict` has seen them, the image, and what is covered."""
+    def changed(self) -> bool:
+        """Whether `predict` would ask again."""
+        return self._now() != self.about
+
+    def _now(self) -> About:
         state = hash((fingerprint(self.network.module), self._content)), id(self.network.preprocess)
         return About(state, self.number, (self._side, *self._corners) if self._corners else ())
 
@@ -107,12 +113,12 @@ class Subject:
         """
         self._corners, self._side = [(row, column) for row, column in corners], side
         self._content = _content(self.network.module)
-        about = self.about
-        if about != self._answered:
-            if about[:2] != self._answered[:2]:
+        now = self._now()
+        if now != self.about:
+            if now[:2] != self.about[:2]:
                 self._plain = self._answer(self.image)
             self._output = self._answer(self.shown) if self._corners else self._plain
-            self._answered = about
+            self.about = now
 
     def explained(self, target: Any) -> int | Objective:
         """The target, with the class that is predicted for None."""
