@@ -79,6 +79,9 @@ def attribute(
     A class is scored by the network's output for it. The ReLU rules of `guided_backprop` and `deconvnet` act on the
     tensor functions, so it does not matter how a ReLU is written; where a function has no rule they refuse.
 
+    The network may be trained meanwhile in another thread: all passes have its weights of one moment. If they change
+    under way, all begins again on a copy of them; that holds for everything that answers a question about a network.
+
     Args:
         network: a `Network` or a bare module.
         images: (batch, channels, height, width), usually in [0, 1].
