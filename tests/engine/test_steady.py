@@ -30,6 +30,7 @@ from nbvis.engine import (
     randomization_check,
 )
 from nbvis.engine.capture import tapped
+from nbvis.engine.climb import Climb
 from nbvis.engine.steady import Steady
 
 TRAININGS = ["adam", "sgd", "by hand"]
@@ -323,7 +324,9 @@ def test_a_snapshot_is_let_go_with_its_run(net):
         run = ascend(net, SEEN, Pixels(WHITE), steps=1000, lr=0, transforms=())
         while not next(run).notes:
             pass
-        (snapshot,) = [weakref.ref(each.network.module) for each in gc.get_objects() if type(each) is Steady]
+        (climb,) = [each for each in gc.get_objects() if type(each) is Climb and each.network.module is net]
+        snapshot = weakref.ref(climb._steady.network.module)
+        del climb
     assert snapshot() is not None
     run.close()
     del run
