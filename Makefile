@@ -64,7 +64,7 @@ bench: .venv/bench
 .venv/test: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -e ".[demo,test]"
-	$(BIN)/npm install --prefix .venv/typescript --no-audit --no-fund typescript@7
+	$(BIN)/npm install --prefix .venv/typescript --no-audit --no-fund typescript@7 axe-core@4
 	@touch .venv/demo $@
 
 # The own requirements of these three ask for a torch of 2020, so they come without them.

@@ -1,7 +1,7 @@
 import { painter, panel, picture, sliderHelp } from "./panel.js";
 import { channelPicker, choice, layerPicker } from "./pickers.js";
 import { el, follow, slider } from "./shared.js";
-import { chipText, standing, transport } from "./transport.js";
+import { rateText, standing, transport } from "./transport.js";
 
 /** @typedef {import("./shared.js").Header} Header */
 
@@ -12,10 +12,20 @@ const KEYS = [
   ["Space", "play or pause"], [".", "one step"], ["r", "restart"], ["← →", "on a slider: less or more"],
 ];
 
+/** @type {Record<string, string>} */
+const HELP = {
+  Layer: "Where the dream looks: early layers know edges and textures, late ones parts of things.",
+  "Dream of": "What grows: whatever the whole layer sees, or what one of its channels sees.",
+  Start: "What the dream begins with.",
+};
+
+/** A label with what it is for. @param {string} label @returns {[string, string]} */
+const named = (label) => [label, HELP[label]];
+
 /** Draws a view and returns its undo. @param {import("./panel.js").Context} context */
 function render(context) {
   const { model } = context;
-  const words = { title: "DreamCanvas", file: "dream", keys: KEYS, help: sliderHelp(model, SLIDERS) };
+  const words = { title: "DreamCanvas", file: "dream", keys: KEYS, help: [...Object.entries(HELP), ...sliderHelp(model, SLIDERS)] };
   return panel(context, words, (panel) => {
     const { signal, expect } = panel;
     const screen = picture(signal, 1), bar = transport(model, signal, expect);
@@ -27,7 +37,7 @@ function render(context) {
     follow(model, signal, ["size"], () => screen.reshape(model.get("size")));
     const expression = el("code", { class: "expression" });
     follow(model, signal, ["expression"], () => { expression.textContent = model.get("expression"); });
-    const start = choice("Start", [["image", "Photograph"], ["noise", "Noise"]],
+    const start = choice(named("Start"), [["image", "Photograph"], ["noise", "Noise"]],
       () => model.get("start"), (value) => { model.set("start", value); model.save_changes(); });
     follow(model, signal, ["start", "starts"], () => {
       start.show();
@@ -39,17 +49,17 @@ function render(context) {
     const section = (title, ...rows) => el("section", {}, el("h4", { text: title }), ...rows);
     const sliders = SLIDERS.map((name) => slider(model, signal, name));
     const inspector = el("div", { class: "inspector" },
-      section("Objective", layerPicker(model, signal, "Layer", pick),
-        ...channelPicker(model, signal, "Dream of", "Whole layer"), expression),
+      section("Objective", layerPicker(model, signal, named("Layer"), pick),
+        ...channelPicker(model, signal, named("Dream of"), "Whole layer"), expression),
       section("Steps", ...sliders.slice(0, 4)),
       section("Scales", ...sliders.slice(4), start.root),
       panel.sentences);
     return {
-      inside: [el("div", { class: "body" }, screen.root, inspector), bar.root],
+      inside: [el("div", { class: "body" }, screen.root, bar.root, inspector)],
       keys: { " ": bar.toggle, ".": bar.step, r: bar.restart },
       hear: (content, buffers) => {
         if (content.type !== "frame") return;
-        panel.chip(content.state, chipText(content.state, content.rate));
+        panel.chip(content.state, content.state, rateText(content), standing(content));
         bar.show(content);
         if (content.format) paint(content, buffers);
       },

@@ -3,7 +3,7 @@ import { dropoutPictures, sampleStrip } from "./dropout_pictures.js";
 import { painter, panel, sliderHelp } from "./panel.js";
 import { choice, layerPicker, toggle } from "./pickers.js";
 import { duration, el, follow, slider, tell } from "./shared.js";
-import { chipText, logScale, transport } from "./transport.js";
+import { logScale, rateText, transport } from "./transport.js";
 
 /**
  * @typedef {import("./panel.js").Panel} Panel
@@ -18,6 +18,18 @@ const KEYS = [
   ["Space", "play or pause"], [".", "one step"], ["r", "restart"], ["n", "new mask"],
   ["← →", "on a slider: less or more; on the strip: the next picture"],
 ];
+
+/** @type {Record<string, string>} */
+const HELP = {
+  Layer: "Which layer is to answer as if dropout had acted, without dropout.",
+  Probability: "How likely a unit is dropped: as the network has it, or as the slider says.",
+  "Sweep of p": "Which of the sweep's pictures is large.",
+  Mask: "Which units are dropped: another draw, or one mask over growing p.",
+  Bounds: "Whether pixels have to stay between black and white.",
+};
+
+/** A label with what it is for. @param {string} label @returns {[string, string]} */
+const named = (label) => [label, HELP[label]];
 
 const INTRO = "One pass with dropout changes the activation of the layer. Play changes the picture until the network "
   + "gives that activation without dropout: the corrupted picture is what dropout amounts to.";
@@ -71,20 +83,20 @@ function layerSection({ model, signal }) {
     inserted.hidden = !model.get("insert");
   };
   follow(model, signal, ["layer", "insert"], () => { wanted = ""; show(); });
-  return [layerPicker(model, signal, "Layer", pick), inserted, offer];
+  return [layerPicker(model, signal, named("Layer"), pick), inserted, offer];
 }
 
 /** With which probability units are dropped: one, the network's own, or a sweep. @param {Panel} panel */
 function probability({ model, signal }) {
   let last = model.get("p") ?? 0.3;
-  const which = choice("Probability", [["own", "Network's own"], ["set", "Set p"]],
+  const which = choice(named("Probability"), [["own", "Network's own"], ["set", "Set p"]],
     () => (model.get("p") === null ? "own" : "set"),
     (value) => { model.set("p", value === "own" ? null : last); model.save_changes(); });
   const one = slider(model, signal, "p");
   const id = `nbvis-${Math.random().toString(36).slice(2)}`;
   const oninput = () => { model.set("sample", Number(range.value)); model.save_changes(); };
   const range = el("input", { type: "range", id, min: 0, step: 1, oninput }), shown = el("output", { for: id });
-  const swept = el("div", { class: "row" }, el("label", { for: id, text: "Sweep of p" }), range,
+  const swept = el("div", { class: "row" }, el("label", { for: id, text: "Sweep of p", title: HELP["Sweep of p"] }), range,
     el("span", { class: "amount" }, shown, el("span", { class: "unit" })));
   const /** @type {(number | null)[]} */ levels = [];
   const point = () => {
@@ -122,7 +134,7 @@ function maskButtons({ model, signal, expect }) {
       ? "One picture for each p, with the same mask: a higher p drops the same units and more. Press again to end."
       : "The mask stays when p moves: a higher p drops the same units and more.";
   });
-  const row = el("div", { class: "row wide" }, el("span", { text: "Mask" }),
+  const row = el("div", { class: "row wide" }, el("span", { text: "Mask", title: HELP.Mask }),
     el("div", { class: "buttons" }, again, sweep, number));
   return { parts: [row, hint], fresh };
 }
@@ -132,13 +144,14 @@ function stepSection({ model, signal }) {
   const [lr, tolerance, steps, samples] = SLIDERS.map((name) => slider(model, signal, name));
   follow(model, signal, ["sweep"], () => { samples.hidden = model.get("sweep"); });
   return el("section", {}, el("h4", { text: "Steps" }), lr, tolerance, steps, samples,
-    toggle(model, signal, "bounded", "Bounds", "pixels stay in [0, 1]"));
+    toggle(model, signal, "bounded", named("Bounds"), "pixels stay in [0, 1]"));
 }
 
 /** Draws a view and returns its undo. @param {import("./panel.js").Context} context */
 function render(context) {
   const { model } = context;
-  const words = { title: "DropoutInverter", file: "inversion", keys: KEYS, help: sliderHelp(model, ["p", ...SLIDERS]) };
+  const help = [...Object.entries(HELP), ...sliderHelp(model, ["p", ...SLIDERS])];
+  const words = { title: "DropoutInverter", file: "inversion", keys: KEYS, help };
   return panel(context, words, (panel) => {
     const { signal, expect } = panel, bar = transport(model, signal, expect, LOSSES);
     const pictures = dropoutPictures(panel), strip = sampleStrip(panel), mask = maskMap(panel);
@@ -156,11 +169,11 @@ function render(context) {
     const inspector = el("div", { class: "inspector" }, noise, stepSection(panel));
     const told = el("div", { class: "told" }, intro, answers.root, mask.root, panel.sentences);
     return {
-      inside: [pictures.root, strip.root, el("div", { class: "body" }, inspector, told), bar.root],
+      inside: [pictures.root, strip.root, el("div", { class: "body" }, bar.root, inspector, told)],
       keys: { " ": bar.toggle, ".": bar.step, r: bar.restart, n: masks.fresh },
       hear: (/** @type {InversionFrame} */ frame, /** @type {any[]} */ buffers) => {
         if (frame.type !== "frame") return;
-        panel.chip(frame.state, chipText(frame.state, frame.rate));
+        panel.chip(frame.state, frame.state, rateText(frame), inversionStanding(frame));
         bar.show(frame);
         p.show(frame);
         answers.show(frame);

@@ -1,4 +1,6 @@
-import { ask, bytes, download, el, follow, popup, tell, theme } from "./shared.js";
+import { announcer, keepFocus, keepKeys, savedSentence, theme } from "./host.js";
+import { menu, popup } from "./popups.js";
+import { ask, bytes, download, el, follow, tell } from "./shared.js";
 
 /**
  * @typedef {import("./shared.js").Model} Model
@@ -6,9 +8,10 @@ import { ask, bytes, download, el, follow, popup, tell, theme } from "./shared.j
  * @typedef {{model: Model, el: HTMLElement, signal?: AbortSignal}} Context what anywidget gives to draw a view
  * @typedef {{
  *   model: Model, signal: AbortSignal, view: string, expect(): void, complain(sentence: string): void,
- *   sentences: HTMLElement, chip(state: string, text: string): void,
+ *   sentences: HTMLElement, chip(state: string, word: string, rate: string, standing: string): void,
  * }} Panel
- * `expect` is called when the kernel has to answer; `sentences` is where errors and notes stand.
+ * `expect` is called when the kernel has to answer; `sentences` is where errors and notes stand; `chip` says the state,
+ * in a word, how fast it is, and, to those who do not see, where it stands.
  * @typedef {{
  *   inside: Node[], keys: Record<string, () => void>, hear(content: any, buffers: any[]): void,
  * }} Parts
@@ -25,6 +28,7 @@ const ICONS = {
   play: "M4 2.5v11l9-5.5z",
   pause: "M4 2.5h3v11H4zM9 2.5h3v11H9z",
   step: "M3 2.5v11l7-5.5zM11 2.5h2v11h-2z",
+  compare: "M2 3h5v10H2zM9 3h5v10H9zM10.2 4.2v7.6h2.6V4.2z",
   restart: "M8 3a5 5 0 1 1-4.6 3l1.4.6A3.5 3.5 0 1 0 8 4.5V7L4.5 3.7 8 .5z",
 };
 
@@ -41,29 +45,30 @@ export function sliderHelp(model, names) {
 export function panel({ model, el: host, signal: outer }, { title, file, keys, help, elsewhere }, build) {
   const controller = new AbortController(), { signal } = controller;
   outer?.addEventListener("abort", () => controller.abort());
-  const view = Math.random().toString(36).slice(2);
-  let timer = 0;
-  const expect = () => {
-    clearTimeout(timer);
-    timer = window.setTimeout(() => root.classList.add("asleep"), 1000 * PATIENCE);
+  const view = Math.random().toString(36).slice(2), { expect, wake } = lives(() => root, host, signal);
+  const said = sentences(model, signal, elsewhere), mark = el("span", { class: "chip" }), aloud = announcer(title);
+  /** @param {string} state @param {string} word @param {string} rate @param {string} standing */
+  const chip = (state, word, rate, standing) => {
+    mark.replaceChildren(el("i", { class: state }), [word, rate].filter(Boolean).join(" · "));
+    aloud.say(word, standing);
   };
-  const wake = () => { clearTimeout(timer); root.classList.remove("asleep"); };
-  const said = sentences(model, signal, elsewhere), mark = el("span", { class: "chip" });
-  const chip = (/** @type {string} */ state, /** @type {string} */ text) =>
-    mark.replaceChildren(el("i", { class: state }), text);
   const parts = build({ model, signal, view, expect, chip, complain: said.complain, sentences: said.root });
-  const net = el("span", { class: "net" });
-  follow(model, signal, ["subject"], () => { net.textContent = model.get("subject"); });
   const name = title.replace(/\B[A-Z]/g, "-$&").toLowerCase();
-  // JupyterLab would take the keys for its own.
-  const root = el("div", { class: `nbvis ${name}`, "data-lm-suppress-shortcuts": "true" },
-    el("header", {}, el("b", { text: title }), net, el("span", { class: "space" }), mark,
-      ...tools(model, signal, file, said.complain, keys, help)),
+  const net = el("span", { class: "net" });
+  const root = el("div", { class: `nbvis ${name} unheard`, role: "group", tabindex: -1 },
+    el("header", { role: "presentation" }, el("b", { text: title }), net, mark,
+      el("span", { class: "tools" }, ...tools(model, signal, file, said.complain, keys, help))),
     el("p", { class: "asleep-note", text: "No kernel answers. Run the cell to bring this panel back to life." }),
-    ...parts.inside);
-  theme(root, signal);
+    ...parts.inside, aloud.root);
+  follow(model, signal, ["subject"], () => {
+    net.textContent = net.title = model.get("subject");
+    root.setAttribute("aria-label", [title, model.get("subject")].filter(Boolean).join(", "));
+  });
   root.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => shortcut(event, parts.keys));
+  keepKeys(root);
+  keepFocus(root);
   host.replaceChildren(root);
+  theme(root, signal);
 
   const join = () => {
     expect();
@@ -79,13 +84,40 @@ export function panel({ model, el: host, signal: outer }, { title, file, keys, h
   model.on("comm_live_update", join);
   window.addEventListener("pagehide", leave, { signal });
   signal.addEventListener("abort", () => {
-    clearTimeout(timer);
     model.off("msg:custom", hear);
     model.off("comm_live_update", join);
     leave();
   });
   join();
   return () => controller.abort();
+}
+
+/**
+ * Whether the kernel answers: until its first word the panel is a headline, and when it falls silent the panel stays as
+ * it is but for its controls, which rest.
+ * @param {() => HTMLElement} root @param {HTMLElement} host @param {AbortSignal} signal
+ */
+function lives(root, host, signal) {
+  const hide = savedSentence(host);
+  let timer = 0;
+  /** @param {boolean} asleep */
+  const rest = (asleep) => {
+    root().classList.toggle("asleep", asleep);
+    for (const part of root().children) part.toggleAttribute("inert", asleep && !part.matches(".asleep-note"));
+  };
+  const expect = () => {
+    clearTimeout(timer);
+    timer = window.setTimeout(() => rest(true), 1000 * PATIENCE);
+  };
+  const wake = () => {
+    clearTimeout(timer);
+    if (!root().matches(".unheard, .asleep")) return;
+    root().classList.remove("unheard");
+    rest(false);
+    hide(true);
+  };
+  signal.addEventListener("abort", () => { clearTimeout(timer); hide(false); });
+  return { expect, wake };
 }
 
 /** @param {KeyboardEvent} event @param {Record<string, () => void>} keys */
@@ -183,17 +215,17 @@ function onScreen() {
 function tools(model, signal, file, complain, keys, help) {
   /** @param {string} suffix @param {string} type */
   const save = async (suffix, type) => {
-    menu.close();
     try {
       download((await ask(model, { type: "save", suffix })).data, `${file}${suffix}`, type);
     } catch (error) {
       complain(`Not saved: ${/** @type {Error} */ (error).message}`);
     }
   };
-  const menu = popup("Save", { "aria-haspopup": "true", class: "menu" }, signal,
-    el("button", { type: "button", text: "Picture (PNG)", onclick: () => save(".png", "image/png") }),
-    el("button", { type: "button", text: "Page (HTML)", onclick: () => save(".html", "text/html") }));
-  const copy = el("button", { type: "button", text: "Copy as code", onclick: async () => {
+  const saving = menu("Save", "Save what is shown as a file", signal, [
+    ["Picture (PNG)", () => save(".png", "image/png")], ["Page (HTML)", () => save(".html", "text/html")],
+  ]);
+  const title = "Copy the Python code that makes what is shown";
+  const copy = el("button", { type: "button", text: "Copy as code", title, onclick: async () => {
     try {
       await toClipboard((await ask(model, { type: "recipe" })).text);
       copy.textContent = "Copied";
@@ -202,10 +234,10 @@ function tools(model, signal, file, complain, keys, help) {
       complain(`Not copied: ${/** @type {Error} */ (error).message}`);
     }
   } });
-  const button = popup("?", { "aria-label": "Help", class: "round" }, signal,
+  const button = popup("?", "Help", signal,
     el("dl", {}, ...keys.flatMap(([key, what]) => [el("dt", {}, el("kbd", { text: key })), el("dd", { text: what })])),
     el("dl", {}, ...help.flatMap(([what, does]) => [el("dt", { text: what }), el("dd", { text: does })])));
-  return [menu, copy, button];
+  return [saving, copy, button];
 }
 
 /** Puts a text on the clipboard, also where a page may not do so by itself. @param {string} text */

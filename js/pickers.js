@@ -18,7 +18,7 @@ export function channelCount(layers, name) {
 /**
  * @template Row
  * @typedef {{
- *   label: string, list: string, placeholder: string, shown(): string, aside(): string, rows(query: string): Row[],
+ *   label: string, help: string, list: string, placeholder: string, shown(): string, aside(): string, rows(query: string): Row[],
  *   cells(row: Row): Node[], isNow(row: Row): boolean, pick(row: Row): void,
  *   count(found: number, query: string): string, none: string,
  * }} Choices
@@ -30,29 +30,29 @@ export function channelCount(layers, name) {
  * @template Row @param {Choices<Row>} choices
  */
 export function combobox(choices) {
-  const { label, placeholder, shown, aside, cells, isNow, pick, count, none } = choices;
+  const { label, help, placeholder, shown, aside, cells, isNow, pick, count, none } = choices;
   const id = `nbvis-${Math.random().toString(36).slice(2)}`;
   /** @type {Row[]} */ let rows = [];
   let active = 0;
-  const named = { "aria-label": choices.list, hidden: true };
-  const list = el("ul", { class: "options", id: `${id}-list`, role: "listbox", ...named });
-  const beside = el("span", { class: "count", "aria-live": "polite" });
+  const list = el("ul", { id: `${id}-list`, role: "listbox", "aria-label": choices.list });
+  const beside = el("span", { class: "beside" }), found = el("p", { class: "count", "aria-live": "polite" });
+  const box = el("div", { class: "options", hidden: true }, found, list);
   /** @param {KeyboardEvent} event */
   const onkeydown = (event) => {
     const way = { ArrowDown: 1, ArrowUp: -1, PageDown: 8, PageUp: -8 }[event.key];
-    if (way) { event.preventDefault(); if (list.hidden) open(""); else mark(active + way); }
-    else if (event.key === "Enter" && !list.hidden && rows[active]) choose(rows[active]);
-    else if (event.key === "Escape" && !list.hidden) { event.stopPropagation(); close(); }
+    if (way) { event.preventDefault(); if (box.hidden) open(""); else mark(active + way); }
+    else if (event.key === "Enter" && !box.hidden && rows[active]) choose(rows[active]);
+    else if (event.key === "Escape" && !box.hidden) { event.stopPropagation(); close(); }
   };
   const input = el("input", {
     type: "text", id, role: "combobox",
     "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": `${id}-list`,
     placeholder, autocomplete: "off", spellcheck: "false", onkeydown,
-    onclick: () => { if (list.hidden) open(""); }, oninput: () => open(input.value), onfocus: () => input.select(),
+    onclick: () => { if (box.hidden) open(""); }, oninput: () => open(input.value), onfocus: () => input.select(),
     onblur: () => close(),
   });
   const close = () => {
-    list.hidden = true;
+    box.hidden = true;
     input.setAttribute("aria-expanded", "false");
     input.removeAttribute("aria-activedescendant");
     show();
@@ -60,7 +60,9 @@ export function combobox(choices) {
   /** @param {Row} row */
   const choose = (row) => { pick(row); close(); };
   const show = () => {
-    if (list.hidden) [input.value, beside.textContent] = [shown(), aside()];
+    if (!box.hidden) return;
+    [input.value, beside.textContent] = [shown(), aside()];
+    input.title = shown() || help;
   };
   /** @param {number} index */
   const mark = (index) => {
@@ -76,27 +78,27 @@ export function combobox(choices) {
       const onpointerdown = (/** @type {Event} */ event) => { event.preventDefault(); choose(row); };
       return el("li", { id: `${id}-${at}`, role: "option", onpointerdown }, ...cells(row));
     }));
-    if (!rows.length) list.append(el("li", { class: "none", text: `${none} “${query}”.` }));
-    list.hidden = false;
+    box.hidden = false;
     input.setAttribute("aria-expanded", "true");
-    beside.textContent = count(rows.length, query);
+    found.textContent = rows.length ? count(rows.length, query) : `${none} “${query}”.`;
     mark(query ? 0 : Math.max(0, rows.findIndex(isNow)));
   };
   const root = el("div", { class: "row wide" },
-    el("label", { for: id, text: label }), el("div", { class: "combobox" }, input, beside, list));
+    el("label", { for: id, text: label, title: help }), el("div", { class: "combobox" }, input, beside, box));
   return { root, show };
 }
 
 /**
  * The searchable list of layers, for a trait that holds the name of one.
- * @param {Model} model @param {AbortSignal} signal @param {string} label @param {(name: string) => void} pick
+ * @param {Model} model @param {AbortSignal} signal @param {[string, string]} named its label and what it is for
+ * @param {(name: string) => void} pick
  * @param {string} [trait] @param {string} [none] what "" means, where it is a choice
  */
-export function layerPicker(model, signal, label, pick, trait = "layer", none = "") {
+export function layerPicker(model, signal, [label, help], pick, trait = "layer", none = "") {
   const layers = () => /** @type {Layer[]} */ (model.get("layers"));
   const all = () => (none ? [/** @type {Layer} */ (["", none, []]), ...layers()] : layers());
   const picker = combobox({
-    label, list: none ? label : "Layers", placeholder: none || "Pick a layer",
+    label, help, list: none ? label : "Layers", placeholder: none || "Pick a layer",
     shown: () => model.get(trait), aside: () => "",
     rows: (query) => search(query, all(), ([name, kind, shape]) => `${name} ${kind} ${shapeText(shape)}`),
     cells: ([name, kind, shape, reason]) => name
@@ -114,22 +116,23 @@ export function layerPicker(model, signal, label, pick, trait = "layer", none = 
 
 /**
  * A choice of few, as buttons side by side.
- * @param {string} label @param {[string, string][]} choices value and text of each
+ * @param {[string, string]} named its label and what it is for @param {[string, string][]} choices value and text of each
  * @param {() => string} now @param {(value: string) => void} set
  */
-export function choice(label, choices, now, set) {
+export function choice([label, help], choices, now, set) {
   const buttons = choices.map(([value, text]) =>
     el("button", { type: "button", text, onclick: () => { set(value); show(); } }));
   const show = () => choices.forEach(([value], at) => buttons[at].setAttribute("aria-pressed", `${value === now()}`));
-  const group = el("div", { class: "choice", role: "group", "aria-label": label }, ...buttons);
-  return { show, group, root: el("div", { class: "row wide" }, el("span", { text: label }), group) };
+  const group = el("div", { class: "choice", role: "group", "aria-label": label, title: help }, ...buttons);
+  return { show, group, root: el("div", { class: "row wide" }, el("span", { text: label, title: help }), group) };
 }
 
 /**
  * All of a layer or one of its channels.
- * @param {Model} model @param {AbortSignal} signal @param {string} label @param {string} none what no channel means
+ * @param {Model} model @param {AbortSignal} signal @param {[string, string]} named its label and what it is for
+ * @param {string} none what no channel means
  */
-export function channelPicker(model, signal, label, none) {
+export function channelPicker(model, signal, named, none) {
   let last = 0;
   const most = () => Math.max(channelCount(model.get("layers"), model.get("layer")) - 1, 0);
   /** @param {number | null} channel */
@@ -137,20 +140,21 @@ export function channelPicker(model, signal, label, none) {
     model.set("channel", channel === null ? null : Math.min(Math.max(Math.round(channel), 0), most()));
     model.save_changes();
   };
-  const which = choice(label, [["", none], ["channel", "One channel"]],
+  const which = choice(named, [["", none], ["channel", "One channel"]],
     () => (model.get("channel") === null ? "" : "channel"), (value) => set(value ? last : null));
   const oninput = () => set(Number(range.value));
-  const range = el("input", { type: "range", min: 0, step: 1, "aria-label": "Channel", oninput });
+  const title = "Which channel of the layer, counted from 0";
+  const range = el("input", { type: "range", min: 0, step: 1, "aria-label": "Channel", title, oninput });
   const field = numberField("Channel, value", signal, (value) => { if (value !== null) set(value); show(); });
   const of = el("span", { class: "unit" });
-  const row = el("div", { class: "row" }, el("span", { text: "Channel" }, of), range,
+  const row = el("div", { class: "row" }, el("span", { title }, "Channel ", of), range,
     el("span", { class: "amount" }, field, el("span", { class: "unit" })));
   const show = () => {
     const channel = model.get("channel");
     if (channel !== null) last = channel;
     for (const node of [range, field]) Object.assign(node, { max: most(), value: channel ?? last });
     range.style.setProperty("--at", `${(100 * (channel ?? last)) / Math.max(most(), 1)}%`);
-    of.textContent = `0 – ${most()}`;
+    of.textContent = `0\u00a0–\u00a0${most()}`;
     row.hidden = channel === null;
     which.root.hidden = !model.get("layer");
     which.show();
@@ -161,29 +165,31 @@ export function channelPicker(model, signal, label, none) {
 
 /**
  * One of many, as the browser's own list; bound to the trait.
- * @param {Model} model @param {AbortSignal} signal @param {string} name @param {string} label
+ * @param {Model} model @param {AbortSignal} signal @param {string} name
+ * @param {[string, string]} named its label and what it is for
  * @param {[string, [string, string][]][]} groups heading, and value and text of each; no heading for ""
  */
-export function select(model, signal, name, label, groups) {
+export function select(model, signal, name, [label, help], groups) {
   const id = `nbvis-${Math.random().toString(36).slice(2)}`;
   const options = (/** @type {[string, string][]} */ choices) =>
     choices.map(([value, text]) => el("option", { value, text }));
   const onchange = () => { model.set(name, field.value); model.save_changes(); };
-  const field = el("select", { id, onchange }, ...groups.flatMap(([heading, choices]) =>
+  const field = el("select", { id, title: help, onchange }, ...groups.flatMap(([heading, choices]) =>
     (heading ? [el("optgroup", { label: heading }, ...options(choices))] : options(choices))));
   follow(model, signal, [name], () => { field.value = model.get(name); });
-  return el("div", { class: "row wide" }, el("label", { for: id, text: label }), field);
+  return el("div", { class: "row wide" }, el("label", { for: id, text: label, title: help }), field);
 }
 
 /**
  * On or off; bound to the trait.
- * @param {Model} model @param {AbortSignal} signal @param {string} name @param {string} label @param {string} help
+ * @param {Model} model @param {AbortSignal} signal @param {string} name
+ * @param {[string, string]} named its label and what it is for @param {string} hint what it does when it is on
  */
-export function toggle(model, signal, name, label, help) {
+export function toggle(model, signal, name, [label, help], hint) {
   const id = `nbvis-${Math.random().toString(36).slice(2)}`;
   const onchange = () => { model.set(name, field.checked); model.save_changes(); };
-  const field = el("input", { type: "checkbox", role: "switch", id, onchange });
+  const field = el("input", { type: "checkbox", role: "switch", id, title: help, onchange });
   follow(model, signal, [name], () => { field.checked = model.get(name); });
-  return el("div", { class: "row wide switch" }, el("label", { for: id, text: label }),
-    el("span", {}, field, el("label", { for: id, class: "hint", text: help })));
+  return el("div", { class: "row wide switch" }, el("label", { for: id, text: label, title: help }),
+    el("span", {}, field, el("span", { class: "hint", text: hint, "aria-hidden": "true", onclick: () => field.click() })));
 }

@@ -72,48 +72,53 @@ export function square({ row, column }, side, { width, height }) {
  */
 export function saliencyPanes(panel) {
   const { model, signal } = panel;
-  const /** @type {Map<string, ReturnType<typeof figure>>} */ figures = new Map();
+  // A place keeps its elements whatever map it shows, and with them the focus.
+  const /** @type {ReturnType<typeof figure>[]} */ figures = [];
   const root = el("div", { class: "panes" });
   const readout = el("output", { class: "readout", "aria-live": "polite" });
-  /** @type {{key: string} & Pixel | null} */ let at = null;
-  const shown = () => [...root.children].map((child) => /** @type {any} */ (figures.get(child.dataset.key)));
+  /** @type {{place: number} & Pixel | null} */ let at = null;
   const mark = () => {
-    const from = at && figures.get(at.key)?.pane(), alone = model.get("view") === "histogram";
-    for (const each of shown()) {
+    const from = at && figures[at.place].pane(), alone = model.get("view") === "histogram";
+    for (const each of figures) {
       const to = each.pane(), apart = alone && to !== from;
       each.mark(at && from && !apart ? carried(at, from, to) : null);
     }
   };
   const read = reader(panel, (text) => { if (at) readout.replaceChildren(el("b", { text: text.title }), text.value); });
-  /** @param {string} key @param {Pixel | null} pixel */
-  const point = (key, pixel) => {
-    if (!pixel && at?.key !== key) return; // one picture loses the focus after the next one has the mouse
-    at = pixel && { key, ...pixel };
+  /** @param {number} place @param {Pixel | null} pixel */
+  const point = (place, pixel) => {
+    if (!pixel && at?.place !== place) return; // one picture loses the focus after the next one has the mouse
+    at = pixel && { place, ...pixel };
     mark();
-    if (at) read(/** @type {Pane} */ (figures.get(key)?.pane()), at);
+    if (at) read(figures[place].pane(), at);
     else hint();
   };
   const hint = () => { if (!at) readout.textContent = HINTS[model.get("click")] ?? ""; };
-  /** @param {string} key */
-  const press = (key) => {
-    const own = figures.get(key)?.pane(), input = figures.get("input")?.pane();
+  /** @param {number} place */
+  const press = (place) => {
+    const own = figures[place].pane(), input = figures[0].pane();
     const chart = model.get("view") === "histogram" && own !== input;
-    if (!at || !own || !input || chart || model.get("click") === "look") return;
+    if (!at || chart || model.get("click") === "look") return;
     tell(model, { type: "click", ...carried(at, own, input) });
   };
   follow(model, signal, ["click", "window"], () => { hint(); mark(); });
   /** @param {SaliencyFrame} frame @param {(ImageBitmap | null)[]} pictures one a pane */
   const show = (frame, pictures) => {
-    frame.panes.forEach((pane, index) => {
-      if (!figures.has(pane.key)) figures.set(pane.key, figure(panel, pane, point, press));
-      figures.get(pane.key)?.show(pane, pictures[index], frame);
-    });
-    const roots = frame.panes.map(({ key }) => /** @type {any} */ (figures.get(key)).root);
-    if (roots.length !== root.children.length || roots.some((each, index) => root.children[index] !== each)) {
-      root.replaceChildren(...roots);
-      root.dataset.panes = roots.length;
+    const { panes } = frame, before = at && figures[at.place].pane();
+    setPlaces(panes);
+    figures.forEach((each, place) => each.show(panes[place], pictures[place], frame));
+    if (at && before) point(at.place, at.place < panes.length ? carried(at, before, panes[at.place]) : null);
+  };
+  /** @param {Pane[]} panes */
+  const setPlaces = (panes) => {
+    for (let place = figures.length; place < panes.length; place++) {
+      figures.push(figure(panel, panes[place], (pixel) => point(place, pixel), () => press(place)));
+      root.append(figures[place].root);
     }
-    if (at) point(at.key, frame.panes.some(({ key }) => key === at?.key) ? at : null);
+    const spare = figures.splice(panes.length);
+    if (spare.some((each) => each.root.matches(":focus-within"))) figures[figures.length - 1].focus();
+    for (const each of spare) each.close();
+    root.dataset.panes = String(panes.length);
   };
   return { root, readout, show };
 }
@@ -145,7 +150,7 @@ export function reader({ model, signal }, show) {
 /**
  * One picture with its title, its numbers and its colours.
  * @param {Panel} panel @param {Pane} first
- * @param {(key: string, pixel: Pixel | null) => void} point @param {(key: string) => void} press
+ * @param {(pixel: Pixel | null) => void} point @param {() => void} press
  */
 function figure({ model, signal }, first, point, press) {
   let pane = first;
@@ -156,28 +161,28 @@ function figure({ model, signal }, first, point, press) {
   const colors = el("i", {}), limits = ["low", "zero", "high"].map((name) => el("span", { class: name }));
   const scale = el("div", { class: "scale" }, colors, ...limits);
   place.root.append(spot, instead);
-  const root = el("figure", { "data-key": first.key }, place.root, el("figcaption", {}, title, sub), scale);
+  const root = el("figure", {}, place.root, el("figcaption", {}, title, sub), scale);
 
   const follows = (/** @type {PointerEvent} */ event) => {
     const box = canvas.getBoundingClientRect();
-    point(pane.key, pixelAt((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height, pane));
+    point(pixelAt((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height, pane));
   };
   canvas.addEventListener("pointerdown", follows);
   canvas.addEventListener("pointermove", follows);
-  canvas.addEventListener("pointerleave", () => point(pane.key, null));
-  canvas.addEventListener("blur", () => point(pane.key, null));
-  canvas.addEventListener("click", () => press(pane.key));
+  canvas.addEventListener("pointerleave", () => point(null));
+  canvas.addEventListener("blur", () => point(null));
+  canvas.addEventListener("click", () => press());
   canvas.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
     const way = ARROWS[event.key], far = event.shiftKey ? 10 : 1;
-    if (event.key === "Enter") press(pane.key);
+    if (event.key === "Enter") press();
     if (!way) return;
     event.preventDefault();
     const { row, column } = pixel ?? pixelAt(0.5, 0.5, pane), { height, width } = pane;
-    point(pane.key, pixelAt((column + far * way[1] + 0.5) / width, (row + far * way[0] + 0.5) / height, pane));
+    point(pixelAt((column + far * way[1] + 0.5) / width, (row + far * way[0] + 0.5) / height, pane));
   });
 
   const showScale = () => {
-    scale.hidden = !pane.bar;
+    scale.classList.toggle("kept", !pane.bar);
     if (!pane.bar) return;
     const [low, high] = pane.bar, zero = zeroAt(low, high);
     colors.style.background = `linear-gradient(90deg, ${pane.colors.join(", ")})`;
@@ -188,26 +193,29 @@ function figure({ model, signal }, first, point, press) {
   return {
     root,
     pane: () => pane,
+    focus: () => canvas.focus(),
+    close: () => { root.remove(); place.show(null); },
     /** @param {Pane} next @param {ImageBitmap | null} bitmap @param {SaliencyFrame} frame */
     show(next, bitmap, frame) {
       pane = next;
+      root.dataset.key = pane.key;
       root.classList.toggle("stale", pane.stale);
       place.root.style.setProperty("--ratio", pane.width / pane.height);
-      if (bitmap) place.show(bitmap);
-      canvas.hidden = !bitmap;
+      place.show(bitmap);
+      root.classList.toggle("empty", !bitmap);
       instead.hidden = Boolean(bitmap);
       instead.textContent = pane.note || (frame.state === "running" ? "computing …" : "not computed");
       title.replaceChildren(pane.title, ...(pane.layer ? [" · ", el("code", { text: pane.layer })] : []));
       sub.textContent = pane.sub;
       showScale();
       const of = pane.key === "input" ? "" : ` of ${model.get("expression")}`;
-      canvas.setAttribute("aria-label", `${pane.title}${of}`);
+      canvas.setAttribute("aria-label", `${pane.title}${of}${bitmap ? "" : `, ${instead.textContent}`}`);
       Object.assign(canvas.dataset, { frame: frame.frame, format: frame.format, pane: pane.key });
     },
     /** Shows where one points. @param {Pixel | null} next */
     mark(next) {
       pixel = next;
-      spot.hidden = !next || canvas.hidden;
+      spot.hidden = !next || !instead.hidden;
       if (!next) return;
       const covers = model.get("click") === "occlude", box = square(next, covers ? model.get("window") : 1, pane);
       spot.classList.toggle("covers", covers);

@@ -1,8 +1,8 @@
-import { painter, panel, sliderHelp } from "./panel.js";
+import { iconButton, painter, panel, sliderHelp } from "./panel.js";
 import { channelPicker, choice, combobox, layerPicker, select, toggle } from "./pickers.js";
 import { faithfulnessBars, ofFaithfulness, sanityCheck } from "./saliency_checks.js";
 import { saliencyPanes } from "./saliency_panes.js";
-import { duration, el, follow, search, short, slider, tell } from "./shared.js";
+import { duration, el, follow, keepHeight, search, short, slider, tell } from "./shared.js";
 
 /**
  * @typedef {import("./shared.js").Model} Model
@@ -24,6 +24,22 @@ const UNCOLORED = ["raw", "grey", "histogram"];
 const OVERLAYS = [
   ["none", "None"], ["blend", "Blended"], ["active", "Picture where high"], ["inactive", "Picture where low"],
 ];
+
+/** @type {Record<string, string>} */
+const HELP = {
+  Target: "What is explained: the class that the network finds likeliest, or any other one.",
+  View: "Which number of each pixel is shown.",
+  Overlay: "How the map and the picture are laid over each other.",
+  "Colour map": "Which colours stand for low and high values.",
+  "Lock limits": "Whether one colour means the same value in all maps.",
+  Layer: "Which layer the class activation map is taken at, or the unit that is explained.",
+  "Map lives in": "Where the map is taken: at the pixels of the picture, or at a layer.",
+  "A click on a picture": "Reads a value, covers a square of the picture, or explains a unit of the layer.",
+  Channel: "Which unit at the place of a click is explained: the strongest, or that of one channel.",
+};
+
+/** A label with what it is for. @param {string} label @returns {[string, string]} */
+const named = (label) => [label, HELP[label]];
 
 /** @type {[string, string][]} */
 const KEYS = [
@@ -106,20 +122,21 @@ function methodChips({ model, signal, complain }) {
     if (!comparing) set([model.get("method")]);
     show();
   };
-  const button = el("button", { type: "button", class: "compare", text: "Compare", onclick: compare,
-    title: "Several methods side by side" });
-  const sentence = el("p", { class: "hint" });
+  const button = iconButton("compare", "Compare", { onclick: compare, title: "Several methods side by side" });
+  // All lie on one place, the longest of them high: no sentence moves what is below.
+  const HOW = "Click on methods to show them side by side, up to four.";
+  const said = [...methods.map(([, , sentence]) => sentence), HOW].map((text) => el("p", { class: "hint", text }));
   const show = () => {
     const now = shown();
     comparing ||= now.length > 1;
     methods.forEach(([name], index) => chips[index].setAttribute("aria-pressed", String(now.includes(name))));
     button.setAttribute("aria-pressed", String(comparing));
-    const known = methods.find(([name]) => name === now[0]);
-    sentence.textContent = comparing ? "Click on methods to show them side by side, up to four." : known?.[2] ?? "";
+    const at = comparing ? methods.length : methods.findIndex(([name]) => name === now[0]);
+    said.forEach((sentence, index) => sentence.classList.toggle("kept", index !== at));
   };
   follow(model, signal, ["method", "compare"], show);
   const group = el("div", { class: "methods", role: "group", "aria-label": "Method" }, ...chips);
-  return { parts: [group, el("div", { class: "said" }, button, sentence)], press, compare };
+  return { parts: [group, el("div", { class: "said" }, button, el("div", { class: "stack" }, ...said))], press, compare };
 }
 
 /** What is explained: a class to search, or what else there is. @param {Panel} panel */
@@ -131,10 +148,10 @@ function targetPicker({ model, signal }) {
   if (!labels.length) {
     const code = el("code", { class: "expression" });
     follow(model, signal, ["expression"], () => { code.textContent = model.get("expression"); });
-    return el("div", { class: "row wide target" }, el("span", { text: "Target" }), code);
+    return el("div", { class: "row wide target" }, el("span", { text: "Target", title: HELP.Target }), code);
   }
   const picker = combobox({
-    label: "Target", list: "Classes", placeholder: "Pick a class",
+    label: "Target", help: HELP.Target, list: "Classes", placeholder: "Pick a class",
     shown: () => model.get("expression"),
     aside: () => chance(classes("", [], top()).find(isNow)?.probability),
     rows: (query) => classes(query, labels, top()),
@@ -159,10 +176,10 @@ function viewSection({ model, signal }) {
   const kinds = views.map(([name, label]) => /** @type {[string, string]} */ ([name, label]));
   const /** @type {string[]} */ colormaps = model.get("colormaps");
   const hint = el("p", { class: "hint" }), opacity = slider(model, signal, "opacity");
-  const colormap = select(model, signal, "colormap", "Colour map", [["", [["auto", "automatic"],
+  const colormap = select(model, signal, "colormap", named("Colour map"), [["", [["auto", "automatic"],
     ...colormaps.filter((name) => name !== "auto").map((name) => /** @type {[string, string]} */ ([name, name]))]]]);
-  const overlay = select(model, signal, "overlay", "Overlay", [["", OVERLAYS]]);
-  const locked = toggle(model, signal, "locked", "Lock limits", "same for all maps");
+  const overlay = select(model, signal, "overlay", named("Overlay"), [["", OVERLAYS]]);
+  const locked = toggle(model, signal, "locked", named("Lock limits"), "same for all maps");
   follow(model, signal, ["view", "overlay"], () => {
     const view = model.get("view"), chart = view === "histogram";
     hint.textContent = views.find(([name]) => name === view)?.[2] ?? "";
@@ -171,32 +188,40 @@ function viewSection({ model, signal }) {
     overlay.hidden = locked.hidden = chart;
   });
   return el("section", {}, el("h4", { text: "Map" }),
-    select(model, signal, "view", "View", [["", kinds.slice(0, 4)], ["As in the toolbox", kinds.slice(4)]]), hint,
+    select(model, signal, "view", named("View"), [["", kinds.slice(0, 4)], ["As in the toolbox", kinds.slice(4)]]), hint,
     overlay, opacity, colormap, locked);
+}
+
+/** Whether a method's map can be taken at a layer. @param {string} name @param {string} kind */
+function livesSomewhere(name, kind) {
+  return kind === "image" && name !== "occlusion";
 }
 
 /** What the shown methods are asked. @param {Panel} panel */
 function methodSection({ model, signal }) {
   const /** @type {Method[]} */ methods = model.get("methods");
-  const layer = layerPicker(model, signal, "Layer", (name) => {
+  const layer = layerPicker(model, signal, named("Layer"), (name) => {
     model.set("layer", name);
     model.set("channel", null);
     model.save_changes();
   });
-  const place = layerPicker(model, signal, "Map lives in", (name) => {
+  const place = layerPicker(model, signal, named("Map lives in"), (name) => {
     model.set("place", name);
     model.save_changes();
   }, "place", "the picture");
   const sliders = SLIDERS.map((name) => slider(model, signal, name));
-  const root = el("section", {}, el("h4", { text: "Method" }), layer, place, ...sliders);
+  // Room for what the most demanding method needs, so that a change of method moves nothing.
+  const most = Math.max(...methods.map(([name, , , kind]) => Number(kind === "cam" || livesSomewhere(name, kind)) + slidersOf(methods, [name], "").length));
+  const rows = el("div", { class: "rows", style: `--rows: ${most}` }, layer, place, ...sliders);
+  const root = el("section", {}, el("h4", { text: "Method" }), rows);
   follow(model, signal, ["method", "compare", "click", "layers"], () => {
     const shown = [model.get("method"), ...model.get("compare")], click = model.get("click");
     const kinds = methods.filter(([name]) => shown.includes(name)), has = slidersOf(methods, shown, click);
     const some = model.get("layers").length > 0;
     layer.hidden = !some || (click !== "unit" && !kinds.some(([, , , kind]) => kind === "cam"));
-    place.hidden = !some || !kinds.some(([name, , , kind]) => kind === "image" && name !== "occlusion");
+    place.hidden = !some || !kinds.some(([name, , , kind]) => livesSomewhere(name, kind));
     SLIDERS.forEach((name, index) => { sliders[index].hidden = !has.includes(name); });
-    root.hidden = layer.hidden && place.hidden && !has.length;
+    root.hidden = !most && layer.hidden;
   });
   return root;
 }
@@ -205,9 +230,9 @@ function methodSection({ model, signal }) {
 function clickSection({ model, signal, expect }) {
   /** @type {[string, string][]} */
   const choices = [["look", "Look"], ["occlude", "Occlude here"], ["unit", "Explain the unit"]];
-  const what = choice("A click on a picture", model.get("layers").length ? choices : choices.slice(0, 2),
+  const what = choice(named("A click on a picture"), model.get("layers").length ? choices : choices.slice(0, 2),
     () => model.get("click"), (value) => { model.set("click", value); model.save_changes(); });
-  const channel = el("div", {}, ...channelPicker(model, signal, "Channel", "Strongest"));
+  const channel = el("div", {}, ...channelPicker(model, signal, named("Channel"), "Strongest"));
   const count = el("span", {});
   const onclick = () => { expect(); tell(model, { type: "uncover" }); };
   const uncover = el("button", { type: "button", text: "Uncover", onclick });
@@ -219,7 +244,7 @@ function clickSection({ model, signal, expect }) {
     covered.hidden = !squares;
     count.textContent = `${squares} square${squares === 1 ? " is" : "s are"} covered.`;
   });
-  return el("section", {}, el("h4", { text: "A click on a picture" }), what.group, channel, covered);
+  return el("section", {}, el("h4", { text: "A click on a picture", title: HELP["A click on a picture"] }), what.group, channel, covered);
 }
 
 /** How far the work is, and a way to end it. @param {Panel} panel */
@@ -227,19 +252,19 @@ function progress({ model, expect }) {
   const cancel = () => { expect(); tell(model, { type: "cancel" }); };
   const words = el("span", { class: "words" }), bar = el("i", {});
   const track = el("div", { class: "track", role: "progressbar", "aria-label": "Progress", "aria-valuemin": 0 }, bar);
-  const working = el("div", { class: "working", hidden: true }, words, track,
+  const working = el("div", { class: "working kept" }, words, track,
     el("button", { type: "button", text: "Cancel", onclick: cancel }));
   const play = () => { expect(); tell(model, { type: "play" }); };
   const again = el("button", { type: "button", hidden: true, onclick: play });
   let busy = false, timer = 0;
   // What is done at once shows no progress.
-  const later = () => { timer = window.setTimeout(() => { working.hidden = !busy; }, 300); };
+  const later = () => { timer = window.setTimeout(() => { working.classList.toggle("kept", !busy); }, 300); };
   /** @param {SaliencyFrame} frame */
   const show = (frame) => {
     const before = busy;
     busy = frame.state === "running";
     if (busy && !before) later();
-    if (!busy) { clearTimeout(timer); working.hidden = true; }
+    if (!busy) { clearTimeout(timer); working.classList.add("kept"); }
     again.hidden = frame.state !== "stopped" && frame.state !== "error";
     again.textContent = frame.state === "error" ? "Try again" : "Compute";
     words.textContent = progressText(frame);
@@ -255,7 +280,7 @@ function render(context) {
   const { model } = context;
   const /** @type {Method[]} */ methods = model.get("methods");
   const sentences = methods.map(([, label, sentence]) => /** @type {[string, string]} */ ([label, sentence]));
-  const help = [...sentences, ...sliderHelp(model, SLIDERS)];
+  const help = [...sentences, ...Object.entries(HELP), ...sliderHelp(model, SLIDERS)];
   const words = { title: "SaliencyView", file: "saliency", keys: KEYS, help, elsewhere: ofFaithfulness };
   return panel(context, words, (panel) => {
     const { signal } = panel, chips = methodChips(panel), panes = saliencyPanes(panel), work = progress(panel);
@@ -268,7 +293,6 @@ function render(context) {
     });
     const paint = painter(panel, (/** @type {SaliencyFrame} */ frame, pictures) => {
       const [{ width, height }] = frame.panes;
-      body.classList.toggle("many", frame.panes.length > 2);
       panes.show(frame, pictures.slice(0, frame.panes.length));
       check.show(pictures.slice(frame.panes.length), width / height);
     });
@@ -276,6 +300,7 @@ function render(context) {
       el("div", { class: "seen" }, panes.root, el("div", { class: "line" }, panes.readout, ...work.parts), doctor),
       el("div", { class: "inspector" }, viewSection(panel), methodSection(panel), clickSection(panel), panel.sentences),
       el("div", { class: "checks" }, faithfulnessBars(panel), check.root));
+    keepHeight(body, signal);
     return {
       inside: [el("div", { class: "toolbar" }, ...chips.parts, targetPicker(panel)), body],
       keys: {
@@ -284,7 +309,7 @@ function render(context) {
       },
       hear: (/** @type {SaliencyFrame} */ frame, buffers) => {
         if (frame.type !== "frame") return;
-        panel.chip(frame.state, stateText(frame.state));
+        panel.chip(frame.state, stateText(frame.state), "", frame.state === "running" ? progressText(frame) : "");
         work.show(frame);
         if (!frame.format) return tell(model, { type: "drawn", view: panel.view, frame: frame.frame });
         paint(frame, [...frame.panes.map((pane) => pane.picture), ...frame.film].map((at) => buffers[at]));

@@ -107,12 +107,6 @@ export function search(query, rows, text) {
   return found.sort((a, b) => b.score - a.score || a.length - b.length).map(({ row }) => row);
 }
 
-/** Whether a CSS colour, "rgb(…)", is dark. @param {string} color */
-export function isDark(color) {
-  const [red, green, blue, alpha = 1] = (color.match(/[\d.]+/g) ?? []).map(Number);
-  return alpha > 0 && 0.299 * red + 0.587 * green + 0.114 * blue < 128;
-}
-
 /**
  * An element; `on…` are listeners, `text` is text, the rest are attributes (true for empty, false for none).
  * @param {string} tag @param {Record<string, any>} [attributes] @param {(Node | string)[]} children
@@ -180,6 +174,21 @@ export function download(data, name, type) {
 }
 
 /**
+ * Keeps an element as high as it has been, as long as it is as wide: what comes and goes in it moves nothing below.
+ * @param {HTMLElement} element @param {AbortSignal} signal
+ */
+export function keepHeight(element, signal) {
+  let width = 0;
+  const watcher = new ResizeObserver(() => {
+    if (element.offsetWidth !== width) element.style.minHeight = "";
+    width = element.offsetWidth;
+    element.style.minHeight = `${element.offsetHeight}px`;
+  });
+  watcher.observe(element);
+  signal.addEventListener("abort", () => watcher.disconnect());
+}
+
+/**
  * A slider with its name, its value to type, and its unit; bound to the trait.
  * @param {Model} model @param {AbortSignal} signal @param {string} name
  */
@@ -230,41 +239,4 @@ function nudge(event, value, control, set) {
   event.preventDefault();
   const moved = valueAt(position(value, control) + way / 50, control);
   set(control.whole && moved === value ? Math.min(control.high, Math.max(control.low, value + Math.sign(way))) : moved);
-}
-
-/**
- * A button that opens what hangs below it; Escape and a click elsewhere close it.
- * @param {string} label @param {Record<string, any>} attributes @param {AbortSignal} signal @param {Node[]} content
- */
-export function popup(label, attributes, signal, ...content) {
-  const box = el("div", { class: "popup", hidden: true }, ...content);
-  /** @param {boolean} open */
-  const show = (open) => { box.hidden = !open; button.setAttribute("aria-expanded", String(open)); };
-  const onclick = () => show(box.hidden);
-  const button = el("button", { type: "button", text: label, "aria-expanded": "false", ...attributes, onclick });
-  const root = el("div", { class: "holder", onkeydown: (/** @type {KeyboardEvent} */ event) => {
-    if (event.key === "Escape" && !box.hidden) { event.stopPropagation(); show(false); button.focus(); }
-  } }, button, box);
-  /** @param {Event} event */
-  const elsewhere = (event) => { if (!root.contains(/** @type {Node} */ (event.target))) show(false); };
-  document.addEventListener("pointerdown", elsewhere, { signal });
-  return Object.assign(root, { close: () => show(false) });
-}
-
-/**
- * Keeps the panel's class "dark" in step with the page around it, or with the system where the page has no colour.
- * @param {HTMLElement} root @param {AbortSignal} signal
- */
-export function theme(root, signal) {
-  const system = matchMedia("(prefers-color-scheme: dark)");
-  const apply = () => {
-    const said = document.body.dataset.jpThemeLight, color = getComputedStyle(document.body).backgroundColor;
-    const clear = /^rgba\(.*, 0\)$|^transparent$/.test(color);
-    root.classList.toggle("dark", said ? said === "false" : clear ? system.matches : isDark(color));
-  };
-  system.addEventListener("change", apply, { signal });
-  const watcher = new MutationObserver(apply);
-  watcher.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "class", "style"] });
-  signal.addEventListener("abort", () => watcher.disconnect());
-  apply();
 }

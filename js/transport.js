@@ -20,9 +20,9 @@ export function standing({ state, step, total, octave, octaves, left }) {
   return parts.filter(Boolean).join(" · ");
 }
 
-/** The state as the chip says it. @param {string} state @param {number | null} rate */
-export function chipText(state, rate) {
-  return state === "running" && rate ? `running · ${short(rate)} steps/s` : state;
+/** How fast a run is. @param {{state: string, rate: number | null}} header */
+export function rateText({ state, rate }) {
+  return state === "running" && rate ? `${short(rate)} steps/s` : "";
 }
 
 /** @type {Readings} */
@@ -88,7 +88,7 @@ export function transport(model, signal, expect, readings = SCORES) {
     const label = running ? "Pause" : paused ? "Go on" : "Play";
     play.replaceChildren(icon(running ? "pause" : "play"), el("span", { text: label }));
   });
-  const root = el("footer", {}, play,
+  const root = el("footer", { role: "presentation" }, play,
     iconButton("step", "Step", { onclick: step, title: "One step, then rest" }),
     iconButton("restart", "Restart", { onclick: restart, title: "From the start picture again" }),
     status, plot.root, score);

@@ -39,9 +39,9 @@ GRACE, PATIENCE = 0.2, 1.0
 SAVED = """<style>
 .nbvis-saved { color: var(--jp-ui-font-color2, #5b6775); margin: 4px 0; animation: nbvis-late 0s 3s backwards; }
 @keyframes nbvis-late { from { visibility: hidden; } }
-.jp-OutputArea-child:has(.nbvis-saved):has(+ .jp-OutputArea-child .nbvis:not(.asleep)),
-.jp-OutputArea-child:has(.nbvis-saved) + .jp-OutputArea-child:not(:has(.nbvis:not(.asleep))),
-.jp-OutputArea-child:has(.nbvis:not(.asleep)) + .jp-OutputArea-child:has(.jp-RenderedImage) { display: none; }
+.jp-OutputArea-child:has(.nbvis-saved):has(+ .jp-OutputArea-child .nbvis:not(.unheard.asleep)),
+.jp-OutputArea-child:has(.nbvis-saved) + .jp-OutputArea-child:not(:has(.nbvis:not(.unheard.asleep))),
+.jp-OutputArea-child:has(.nbvis:not(.unheard.asleep)) + .jp-OutputArea-child:has(.jp-RenderedImage) { display: none; }
 </style><p class="nbvis-saved">NAME as it was saved. Run this cell to bring it back to life.</p>"""
 
 
@@ -257,7 +257,7 @@ class Widget(anywidget.AnyWidget):
             self._show_outputs()
 
     def _show_outputs(self) -> None:
-        display({"text/html": SAVED.replace("NAME", type(self).__name__)}, raw=True)
+        display({"text/html": self._sentence()}, raw=True)
         display(self._view(), raw=True)
         display(self._still(), metadata=self._alternative(), raw=True, display_id=self.model_id)
 
@@ -265,6 +265,9 @@ class Widget(anywidget.AnyWidget):
     def _watched(self) -> bool:
         session = getattr(self, "_session", None)
         return session is not None and session.watched
+
+    def _sentence(self) -> str:
+        return SAVED.replace("NAME", type(self).__name__)
 
     def _view(self) -> dict[str, Any]:
         data, _ = super()._repr_mimebundle_() or ({}, {})

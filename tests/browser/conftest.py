@@ -79,6 +79,25 @@ def open_notebook(
 
 
 @pytest.fixture
+def new_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens pages that close with the test; none may have complained."""
+    pages: list[Page] = []
+    faults: list[str] = []
+
+    def new_page(width: int = 1280, height: int = 1000) -> Page:
+        page = browser.new_page(viewport={"width": width, "height": height}, reduced_motion="reduce")
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+        pages.append(page)
+        return page
+
+    yield new_page
+    for page in pages:
+        page.close()
+    assert faults == []
+
+
+@pytest.fixture
 def shot() -> Callable[[str, Page | Locator], None]:
     """Keeps a picture of a page, or of a part of one, to look at."""
 

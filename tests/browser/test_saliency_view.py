@@ -36,7 +36,7 @@ class Saliency(Panel):
 
     def map(self, method: str) -> Panel:
         """The picture of a method's map, once it is of the newest question."""
-        expect(self.root.locator(f"figure[data-key={method}]:not(.stale) canvas")).to_be_visible()
+        expect(self.root.locator(f"figure[data-key={method}]:not(.stale, .empty) canvas")).to_be_visible()
         return Panel(self.page, self.root, f"canvas[data-pane={method}]")
 
     def method(self, label: str) -> Locator:
@@ -80,7 +80,7 @@ def test_the_tutorial_shows_its_panels(open_notebook: Open, shot: Shot) -> None:
         root.scroll_into_view_if_needed()
         panel = Saliency(notebook.page, root)
         panel.state("finished")
-        expect(root.locator("figure[data-key] canvas").filter(visible=True)).not_to_have_count(1)
+        expect(root.locator("figure:not(.empty) canvas")).not_to_have_count(1)
         shot(f"saliency-tutorial-{index}", notebook.page)
 
 
@@ -553,7 +553,7 @@ def test_what_does_not_apply_is_said_and_never_painted(open_notebook: Open, shot
     panel.method("Guided backprop").click()
     instead = panel.root.locator("figure[data-key=guided_backprop] .instead")
     expect(instead).to_contain_text("SiLU")
-    expect(panel.root.locator("figure[data-key=guided_backprop] canvas")).to_be_hidden()
+    expect(panel.root.locator("figure[data-key=guided_backprop].empty canvas")).to_have_css("opacity", "0")
     doctor = panel.root.locator(".preprocessing")
     expect(doctor).to_contain_text("nothing tells")  # so it may not be ticked off
     expect(doctor).to_have_class("preprocessing unknown")

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { bytes, curvePoints, duration, isDark, match, position, search, short, typed, valueAt } from "../../js/shared.js";
+import { bytes, curvePoints, duration, match, position, search, short, typed, valueAt } from "../../js/shared.js";
 
 const control = { label: "", unit: "", help: "", low: 0, high: 10, log: false, whole: false };
 
@@ -68,9 +68,4 @@ test("search gives the best first, short names before long ones, and everything 
   assert.deepEqual(search("layer1", names, (name) => name), ["layer1", "layer10.conv", "layer1.0.conv1"]);
   assert.deepEqual(search("  ", names, (name) => name), names);
   assert.deepEqual(search("zzz", names, (name) => name), []);
-});
-
-test("isDark reads CSS colours, and takes a clear one for light", () => {
-  const colors = ["rgb(17, 17, 17)", "rgb(255, 255, 255)", "rgba(0, 0, 0, 0)", "rgb(255, 255, 0)"];
-  assert.deepEqual(colors.map(isDark), [true, false, false, false]);
 });

@@ -1,0 +1,114 @@
+import { el } from "./shared.js";
+
+// A panel and the page around it: whose the keys are, where the focus goes, which theme, and what is told aloud.
+
+/** Milliseconds from one word on how far a run is to the next. */
+const PAUSE = 10_000;
+
+/** Whether a colour is dark. @param {ArrayLike<number>} color red, green and blue, 0 to 255 */
+export function isDark(color) {
+  return 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] < 128;
+}
+
+/**
+ * Whether a page says that its theme is dark: JupyterLab's and VS Code's say so on the body, Colab's on the root.
+ * @param {{jpThemeLight?: string, vscodeThemeKind?: string}} body @param {string | null} root
+ * @returns {boolean | null} null if it says nothing
+ */
+export function toldDark({ jpThemeLight, vscodeThemeKind }, root) {
+  if (jpThemeLight) return jpThemeLight === "false";
+  if (vscodeThemeKind) return ["vscode-dark", "vscode-high-contrast"].includes(vscodeThemeKind);
+  return root === "dark" || root === "light" ? root === "dark" : null;
+}
+
+/** A CSS colour of any kind as red, green, blue and opacity, 0 to 255. @param {string} color */
+function rgba(color) {
+  const context = el("canvas", { width: 1, height: 1 }).getContext("2d", { willReadFrequently: true });
+  context.fillStyle = color;
+  context.fillRect(0, 0, 1, 1);
+  return context.getImageData(0, 0, 1, 1).data;
+}
+
+/** What an element lies in, from the inside out, also out of a shadow root. @param {Element} element */
+function* around(element) {
+  const outer = (/** @type {Element} */ at) => at.parentElement ?? /** @type {ShadowRoot} */ (at.getRootNode()).host;
+  for (let at = outer(element); at; at = outer(at)) yield at;
+}
+
+/** The colour behind an element, null if everything around it is clear. @param {Element} element */
+function behind(element) {
+  for (const each of around(element)) {
+    const color = rgba(getComputedStyle(each).backgroundColor);
+    if (color[3] > 127) return color;
+  }
+  return null;
+}
+
+/**
+ * Keeps the panel's class "dark" in step with what the page says, else with the colour around the panel, else with the
+ * system.
+ * @param {HTMLElement} root @param {AbortSignal} signal
+ */
+export function theme(root, signal) {
+  const system = matchMedia("(prefers-color-scheme: dark)"), { body, documentElement } = document;
+  const apply = () => {
+    const told = toldDark(body.dataset, documentElement.getAttribute("theme")), color = behind(root);
+    root.classList.toggle("dark", told ?? (color ? isDark(color) : system.matches));
+  };
+  system.addEventListener("change", apply, { signal });
+  document.addEventListener("transitionend", apply, { signal });
+  const watcher = new MutationObserver(apply);
+  for (const each of [body, documentElement]) watcher.observe(each, { attributes: true });
+  const placed = new ResizeObserver(apply); // a host may draw the view before it puts it on the page
+  placed.observe(root);
+  signal.addEventListener("abort", () => { watcher.disconnect(); placed.disconnect(); });
+}
+
+/**
+ * Lets only the keys with Ctrl or Meta out of the panel: to the page around it, plain ones are commands.
+ * @param {HTMLElement} root
+ */
+export function keepKeys(root) {
+  root.addEventListener("keydown", (event) => { if (!event.ctrlKey && !event.metaKey) event.stopPropagation(); });
+}
+
+/**
+ * Takes the focus over from a part that goes, as a button does that has done its work: without it the page would get
+ * the next key.
+ * @param {HTMLElement} root
+ */
+export function keepFocus(root) {
+  root.addEventListener("focusout", ({ target, relatedTarget }) => {
+    const gone = !(/** @type {HTMLElement} */ (target).checkVisibility({ visibilityProperty: true }));
+    if (gone && !relatedTarget && root.isConnected) root.focus({ preventScroll: true });
+  });
+}
+
+/**
+ * Tells those who do not see when the state changes and, while something runs, now and then how far it is.
+ * @param {string} title
+ */
+export function announcer(title) {
+  const root = el("div", { class: "unseen", role: "status" });
+  let last = "", at = 0;
+  /** @param {string} state @param {string} standing */
+  const say = (state, standing) => {
+    const now = performance.now(), goesOn = state === last;
+    if (goesOn && (!standing || now - at < PAUSE)) return;
+    [last, at] = [state, now];
+    root.textContent = [`${title}: ${state}`, standing].filter(Boolean).join(", ");
+  };
+  return { root, say };
+}
+
+/**
+ * Hides and shows the sentence before a view that it is as it was saved.
+ * @param {HTMLElement} host @returns {(hidden: boolean) => void}
+ */
+export function savedSentence(host) {
+  const before = (/** @type {Element} */ each) => each.compareDocumentPosition(host) & Node.DOCUMENT_POSITION_FOLLOWING;
+  return (hidden) => {
+    const nearest = [...document.querySelectorAll(".nbvis-saved")].filter(before).pop();
+    nearest?.toggleAttribute("hidden", hidden);
+  };
+}

@@ -1,0 +1,237 @@
+"""At any width nothing of a panel sticks out, overlaps, is cut, or is too small to hit, whatever is open or shown."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from playwright.sync_api import Locator, Page, expect
+from torch import nn
+
+from nbvis import DreamCanvas, DropoutInverter, SaliencyView, demo
+from nbvis.widgets.base import Widget
+from tests.browser.hosts import DARK, show
+
+Shot = Callable[[str, Page | Locator], None]
+
+WIDTHS = (1280, 900, 600, 380, 264)
+# What is wrong with the boxes of a panel, in words. A part is visible where a pointer or an eye can find it.
+WRONG = """(root) => {
+  const seen = (part) => part.checkVisibility({ visibilityProperty: true, opacityProperty: true })
+    && part.getBoundingClientRect().width > 1;
+  const text = (part) => [...part.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+  const named = (part) => `${part.localName}.${part.className} “${part.textContent.trim().slice(0, 40)}”`;
+  const parts = [...root.querySelectorAll("*")].filter((part) => seen(part) && !part.closest(".unseen, svg"));
+  const edge = root.getBoundingClientRect(), wrong = [];
+  for (const part of parts) {
+    const box = part.getBoundingClientRect();
+    if (box.left < edge.left - 0.5 || box.right > edge.right + 0.5) wrong.push(`sticks out: ${named(part)}`);
+    const holds = text(part) || part.matches("select, input[type=number], input[type=text]");
+    // A field may hold more than it shows, if it says so and its title has all of it.
+    const short = part.matches("input") && part.title === part.value;
+    const told = short && getComputedStyle(part).textOverflow === "ellipsis";
+    const cut = part.scrollWidth > part.clientWidth + 1 && part.clientWidth && !told;
+    if (cut && holds) wrong.push(`cut: ${named(part)}`);
+  }
+  const controls = parts.filter((part) => part.matches("button, input, select, canvas[tabindex], [role=option]"));
+  for (const part of controls) {
+    const { width, height } = part.getBoundingClientRect();
+    if (width < 24 || height < 24) wrong.push(`small: ${named(part)} ${width} × ${height}`);
+  }
+  // Texts and controls, each alone: none may lie on another one.
+  const leaves = parts.filter((part) => !part.closest(".popup, .options, .stage, .scale, .asleep-note, .strip button")
+    && (part.matches("button, input, select") || text(part)));
+  const boxes = leaves.filter((part) => !leaves.some((other) => other !== part && other.contains(part))).map((part) => {
+    const range = document.createRange();
+    range.selectNodeContents(part);
+    return [part, part.matches("button, input, select") ? part.getBoundingClientRect() : range.getBoundingClientRect()];
+  });
+  boxes.forEach(([part, a], at) => boxes.slice(at + 1).forEach(([other, b]) => {
+    const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+    const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+    const beside = part.parentElement.matches(".combobox");
+    if (across > 1 && down > 1 && !beside) wrong.push(`overlap: ${named(part)} and ${named(other)}`);
+  }));
+  return wrong;
+}"""
+SCROLLS = "(root) => [root, document.documentElement].filter((e) => e.scrollWidth > e.clientWidth).length"
+
+
+class LongName(nn.Module):
+    """A network with the longest names that one meets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.feature_pyramid_with_lateral_connections = nn.ModuleDict(
+            {f"stage_{n}_bottleneck_with_squeeze_and_excitation": nn.Conv2d(3, 3, 3, padding=1) for n in (1, 2)}
+        )
+        self.dropout = nn.Dropout(0.5)
+        self.classifier = nn.Linear(3, 4)
+
+    def forward(self, x):
+        for layer in self.feature_pyramid_with_lateral_connections.values():
+            x = layer(x).relu()
+        return self.classifier(self.dropout(x).mean((2, 3)))
+
+
+LongName.__name__ = "A_network_whose_name_has_eighty_letters_which_is_more_than_a_headline_can_hold_x"
+WIDGETS: dict[str, Callable[..., Widget]] = {
+    "DreamCanvas": lambda network, image: DreamCanvas(network, image, octaves=2, steps=3),
+    "SaliencyView": lambda network, image: SaliencyView(network, image),
+    "DropoutInverter": lambda network, image: DropoutInverter(network, image, steps=3),
+}
+
+
+@pytest.fixture
+def widget(request: pytest.FixtureRequest) -> Iterator[Widget]:
+    """A widget on the embedded network, by its name."""
+    made = WIDGETS[request.param](demo.network("cpu"), demo.photo("coffee", size=128))
+    yield made
+    made.close()
+
+
+def rests(panel: Locator) -> Locator:
+    """The panel, once what it has to compute is done."""
+    if panel.locator("footer").count():
+        panel.get_by_role("button", name="Play").click()
+    expect(panel.locator(".chip i.finished")).to_be_visible()
+    return panel
+
+
+def fits(panel: Locator, what: str, shot: Shot) -> None:
+    """Looks at a panel at every width."""
+    page = panel.page
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 1000})
+        page.wait_for_function("([root, width]) => root.clientWidth <= width", arg=[panel.element_handle(), width])
+        shot(f"{what}-{width}", panel)
+        assert panel.evaluate(WRONG) == [], f"{what} at {width} px"
+        assert panel.evaluate(SCROLLS) == 0, f"{what} at {width} px"
+
+
+@pytest.mark.parametrize("widget", WIDGETS, indirect=True)
+def test_a_panel_fits_every_width(widget: Widget, new_page: Callable[..., Page], shot: Shot) -> None:
+    panel = show(new_page(), widget)
+    fits(rests(panel), f"layout-{type(widget).__name__}", shot)
+
+
+@pytest.mark.parametrize("name", WIDGETS)
+def test_long_names_fit_every_width(name: str, new_page: Callable[..., Page], shot: Shot) -> None:
+    torch.manual_seed(0)
+    widget = WIDGETS[name](LongName().eval(), torch.rand(1, 3, 40, 60))
+    panel = rests(show(new_page(), widget))
+    expect(panel.locator(".net")).to_contain_text(LongName.__name__)
+    fits(panel, f"layout-long-{name}", shot)
+    widget.close()
+
+
+@pytest.mark.parametrize("opened", ["Save", "Help", "list"])
+@pytest.mark.parametrize("widget", WIDGETS, indirect=True)
+def test_what_opens_fits_every_width(widget: Widget, opened: str, new_page: Callable[..., Page], shot: Shot) -> None:
+    page = new_page()
+    panel = rests(show(page, widget))
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 1000})
+        part = panel.get_by_role("combobox").first if opened == "list" else panel.get_by_role("button", name=opened)
+        part.click()
+        box = panel.locator(".popup, .options").filter(visible=True)
+        expect(box).to_be_visible()
+        shot(f"layout-{type(widget).__name__}-{opened}-{width}", page)
+        assert panel.evaluate(WRONG) == [], f"{opened} at {width} px"
+        assert box.evaluate("(box) => box.scrollWidth - box.clientWidth") <= 0
+        page.keyboard.press("Escape")
+        expect(box).to_have_count(0)
+
+
+def test_one_channel_fits_every_width(new_page: Callable[..., Page], shot: Shot) -> None:
+    widget = WIDGETS["DreamCanvas"](demo.network("cpu"), demo.photo("coffee", size=128))
+    panel = show(new_page(), widget)
+    panel.get_by_role("button", name="One channel").click()
+    expect(panel.get_by_role("slider", name="Channel")).to_be_visible()
+    fits(panel, "layout-channel", shot)
+    widget.close()
+
+
+@pytest.mark.parametrize("maps", [2, 3, 4])
+def test_the_controls_stay_beside_many_maps(maps: int, new_page: Callable[..., Page], shot: Shot) -> None:
+    compare = ["grad_cam", "guided_grad_cam", "integrated_gradients"][: maps - 1]
+    widget = SaliencyView(demo.network("cpu"), demo.photo("coffee", size=128), compare=compare, view="absolute")
+    page = new_page()
+    panel = rests(show(page, widget))
+    expect(panel.locator("figure:not(.empty)")).to_have_count(maps + 1)
+    for width in (1280, 900):
+        page.set_viewport_size({"width": width, "height": 1000})
+        seen, inspector = (panel.locator(part).bounding_box() for part in (".panes", ".inspector"))
+        assert seen and inspector
+        assert inspector["x"] >= seen["x"] + seen["width"]
+        assert inspector["y"] < seen["y"] + 40
+    fits(panel, f"layout-maps-{maps}", shot)
+    widget.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_change_of_method_moves_nothing(width: int, new_page: Callable[..., Page]) -> None:
+    widget = SaliencyView(demo.network("cpu"), demo.photo("coffee", size=128))
+    page = new_page(width)
+    panel = rests(show(page, widget))
+    height = panel.evaluate("(root) => root.clientHeight")
+    page.evaluate("""() => {
+      const root = document.querySelector(".nbvis"), heights = window.heights = new Set();
+      new ResizeObserver(() => heights.add(root.clientHeight)).observe(root);
+    }""")
+    # The longest note, of a map that is not complete, makes room for itself once.
+    panel.get_by_role("button", name="Integrated gradients").click()
+    expect(panel.locator(".sentences .note")).to_be_visible()
+    with_note = panel.evaluate("(root) => root.clientHeight")
+    for name, label, *_ in [*widget.methods, *widget.methods]:
+        panel.get_by_role("group", name="Method").get_by_role("button", name=label, exact=True).click()
+        expect(panel.locator(f"figure[data-key={name}]:not(.stale, .empty)")).to_be_visible()
+    assert set(page.evaluate("[...heights]")) == {height, with_note}
+    widget.close()
+
+
+@pytest.mark.parametrize("name", ["DreamCanvas", "DropoutInverter"])
+@pytest.mark.parametrize("size", [(1280, 720), (640, 360), (450, 360)])
+def test_picture_and_play_are_seen_together(name: str, size: tuple[int, int], new_page: Callable[..., Page]) -> None:
+    widget = WIDGETS[name](demo.network("cpu"), demo.photo("coffee", size=128))
+    panel = show(new_page(*size), widget)
+    picture, play = (
+        panel.locator("canvas").first.bounding_box(),
+        panel.get_by_role("button", name="Play").bounding_box(),
+    )
+    assert picture and play
+    # JupyterLab leaves some 110 px less than the window has.
+    assert play["y"] + play["height"] - picture["y"] <= size[1] - 110
+    widget.close()
+
+
+@pytest.mark.parametrize("widget", WIDGETS, indirect=True)
+def test_every_label_has_its_sentence(widget: Widget, new_page: Callable[..., Page]) -> None:
+    panel = rests(show(new_page(), widget))
+    labels = panel.locator(".row > :first-child, .tools button, .methods button, .choice").filter(visible=True)
+    assert labels.count() > 8
+    for label in labels.all():
+        assert len(label.get_attribute("title") or "") > 3, label.evaluate("(part) => part.outerHTML.slice(0, 120)")
+    panel.get_by_role("button", name="Help").click()
+    told = panel.get_by_role("dialog", name="Help").locator("dt").all_text_contents()
+    for label in panel.locator(".row > :first-child").filter(visible=True).all():
+        name = label.evaluate("(part) => part.firstChild.textContent")
+        assert name in told or name == "Channel", name
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("widget", ["SaliencyView"], indirect=True)
+def test_lists_and_buttons_look_like_what_they_are(
+    widget: Widget, dark: bool, new_page: Callable[..., Page], shot: Shot
+) -> None:
+    page = new_page()
+    panel = rests(show(page, widget))
+    if dark:
+        page.evaluate(DARK["JupyterLab"])
+    arrow = "(part) => getComputedStyle(part).backgroundImage"
+    select = panel.get_by_role("combobox", name="View")
+    for name in ("Target", "Map lives in"):
+        assert panel.get_by_role("combobox", name=name).evaluate(arrow) == select.evaluate(arrow)
+    look = "(part) => ['color', 'borderStyle', 'opacity'].map((name) => getComputedStyle(part)[name])"
+    compare, other = (panel.get_by_role("button", name=name, exact=True) for name in ("Compare", "Save"))
+    assert compare.evaluate(look) == other.evaluate(look)
+    shot(f"layout-lists-{'dark' if dark else 'light'}", panel)
