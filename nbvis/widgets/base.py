@@ -257,8 +257,11 @@ class Widget(anywidget.AnyWidget):
             self._show_outputs()
 
     def _show_outputs(self) -> None:
-        display({"text/html": self._sentence()}, raw=True)
-        display(self._view(), raw=True)
+        # Where no view may be drawn, as in an untrusted notebook, its text would be a second line beside the sentence.
+        view = self._view()
+        text = {"text/plain": view.pop("text/plain", "")}
+        display({"text/html": self._sentence()} | text, raw=True)
+        display(view, raw=True)
         display(self._still(), metadata=self._alternative(), raw=True, display_id=self.model_id)
 
     @property

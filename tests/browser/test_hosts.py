@@ -69,7 +69,7 @@ def test_the_menu_saves_by_mouse(place: str, canvas: Widget, new_page: New) -> N
     expect(panel.get_by_role("dialog")).to_be_visible()
     panel.get_by_role("dialog").get_by_text("play or pause").click()
     expect(panel.get_by_role("dialog")).to_be_visible()
-    panel.locator("h4").first.click()
+    panel.locator("header b").click()
     expect(panel.get_by_role("dialog")).to_be_hidden()
 
 

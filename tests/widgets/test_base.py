@@ -111,7 +111,8 @@ def test_a_cell_shows_the_view_and_keeps_a_still_picture(make, displayed):
     canvas = make()
     canvas._ipython_display_()
     note, view, still = [data for data, _ in displayed]
-    assert "Run this cell" in note["text/html"] and "image/png" not in view
+    assert "Run this cell" in note["text/html"] and note["text/plain"] == repr(canvas)
+    assert list(view) == ["application/vnd.jupyter.widget-view+json"]
     assert list(still) == ["image/png"] and displayed[-1][1]["display_id"] == canvas.model_id
     alt = f"Dream of {canvas.expression} in Sequential · 32 × 48, before the first step."
     assert displayed[-1][1]["metadata"] == {"image/png": {"alt": alt}} == canvas._repr_mimebundle_()[1]
