@@ -7,7 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from nbvis import DreamCanvas, SaliencyView, demo
 from nbvis.widgets.base import Widget
-from tests.browser.hosts import DARK, PLACES, show
+from tests.browser.hosts import DARK, PLACES, Pipe, show
 from tests.browser.lab import until
 
 LIVES = "Run this cell to bring it back to life."
@@ -132,7 +132,9 @@ def test_a_panel_that_dies_stays_as_it_is(
         "(root) => [root, ...root.querySelectorAll('canvas, button, h4')].map((part) => part.getBoundingClientRect().y)"
     )
     before = panel.evaluate(boxes)
-    shown.comm.cut = True
+    pipe = shown.comm
+    assert isinstance(pipe, Pipe)
+    pipe.cut = True
     panel.get_by_role("button", name="Restart" if widget == "DreamCanvas" else "Measure").click()
     expect(panel.get_by_text(NONE)).to_be_visible()
     shot(f"dead-{widget}-{place}", page)
@@ -143,8 +145,8 @@ def test_a_panel_that_dies_stays_as_it_is(
     )
     expect(page.get_by_text(LIVES)).to_be_hidden()
     # It hears its kernel again.
-    shown.comm.cut = False
-    shown.comm.send({"method": "custom", "content": {"type": "nothing"}})
+    pipe.cut = False
+    pipe.send({"method": "custom", "content": {"type": "nothing"}})
     expect(panel.get_by_text(NONE)).to_be_hidden()
     expect(panel.locator("[inert]")).to_have_count(0)
     if shown is not canvas:
