@@ -155,7 +155,7 @@ def test_another_class_is_found_by_its_name(open_notebook: Open, shot: Shot) -> 
     panel.map("gradient").differs(before, by=0.3)
     panel.target.press("ArrowDown")
     panel.target.fill("no such class")
-    expect(panel.root.get_by_role("listbox")).to_contain_text("No class answers “no such class”.")
+    expect(panel.root.locator(".target .count")).to_have_text("No class answers “no such class”.")
     panel.target.press("Escape")
     expect(panel.target).to_have_value("trombone")
 
@@ -295,7 +295,7 @@ def test_what_is_shown_is_saved(open_notebook: Open, tmp_path: Path) -> None:
     for what, suffix in [("Picture (PNG)", ".png"), ("Page (HTML)", ".html")]:
         panel.button("Save").click()
         with page.expect_download() as download:
-            panel.button(what).click()
+            panel.root.get_by_role("menuitem", name=what).click()
         assert download.value.suggested_filename == f"saliency{suffix}"
         download.value.save_as(tmp_path / f"saliency{suffix}")
         saved[suffix] = (tmp_path / f"saliency{suffix}").read_bytes()
@@ -417,10 +417,14 @@ def test_without_its_kernel_it_shows_the_last_maps_and_no_dead_controls(
     panel = only_panel(notebook)
     panel.shows("Input", "Grad-CAM")
     panel.map("grad_cam").where("apart(thumb(canvas), given) < 1", before)
-    # Restarted behind the panel's back, the kernel knows nothing of it; the saved picture takes its place.
+    # Restarted behind the panel's back, the kernel knows nothing of it; the panel says so and stays as it is.
     notebook.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    box = panel.root.bounding_box()
     panel.button("Measure").dispatch_event("click")
-    shows_saved()
+    expect(panel.root.get_by_text("No kernel answers.")).to_be_visible()
+    expect(panel.root.locator(".body")).to_have_attribute("inert", "")
+    assert panel.root.bounding_box() == box
+    panel.map("grad_cam").where("apart(thumb(canvas), given) < 1", before)
     shot("saliency-asleep", notebook.page)
     notebook.close()
     lab.shut_down(notebook.path)
