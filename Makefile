@@ -4,7 +4,7 @@ BIN := .venv/bin
 PARTS := environment ruff pyright python javascript browser notebooks
 heading = @printf '\n== %s: %s\n' "$@" $(1)
 
-.PHONY: demo test bench clean chromium $(PARTS)
+.PHONY: demo test bench gpu cuda clean chromium $(PARTS)
 .NOTPARALLEL:
 
 # The files .venv/demo, .venv/test and .venv/bench mark what is installed; a change of pyproject.toml outdates them.
@@ -52,9 +52,19 @@ notebooks:
 	$(BIN)/python -m pytest --nbval --timeout 900 notebooks
 
 bench: .venv/bench
-	$(BIN)/python tests/bench/ascent.py
-	$(BIN)/python tests/bench/attribution.py
-	$(BIN)/python tests/bench/inversion.py
+	$(BIN)/python -m tests.bench.ascent
+	$(BIN)/python -m tests.bench.attribution
+	$(BIN)/python -m tests.bench.inversion
+
+gpu: .venv/test
+	$(call heading,"the engine and the benches on CUDA")
+	@found=$$($(BIN)/python -c "import torch; print(torch.cuda.is_available())") && \
+	if [ "$$found" = True ]; then $(MAKE) cuda; else echo "There is no CUDA device here, so nothing was run on one."; fi
+
+cuda: export NBVIS_DEVICE = cuda
+cuda: .venv/test .venv/bench
+	$(BIN)/python -m pytest tests/engine
+	$(MAKE) bench
 
 .venv/demo: pyproject.toml
 	$(PYTHON) -m venv .venv

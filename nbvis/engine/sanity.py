@@ -200,7 +200,7 @@ def _ranks(values: Tensor) -> Tensor:
     rows = []
     for row in values:
         _, inverse, counts = row.unique(return_inverse=True, return_counts=True)
-        last = counts.cumsum(0).to(torch.float64)
+        last = counts.cumsum(0).to(torch.float32 if row.device.type == "mps" else torch.float64)
         rows.append((last - (counts + 1) / 2)[inverse])
     return torch.stack(rows)
 

@@ -2,7 +2,8 @@
 
 All do the same work: one 224 px image from Fourier noise, Adam, the mean of one live channel, on ResNet-18 with random
 weights and on the embedded network, one thread. A figure is CPU time of the process, because wall time would count what
-else the machine does: the median over rounds in which all take turns. Set-up, with the first step, is told apart.
+else the machine does (on another device it is wall time): the median over rounds in which all take turns. Set-up, with
+the first step, is told apart.
 
 - bare: the loop anyone would write. Weights frozen, the forward pass ended after the layer by an exception, nothing
   folded, PyTorch's ordinary memory layout. It calls nbvis' own `Fourier` and transforms, so that the two differ in
@@ -16,7 +17,6 @@ average, those of nbvis and of the bare loop 224 px.
 
 import copy
 import importlib
-import os
 import statistics
 import time
 import warnings
@@ -33,6 +33,7 @@ from nbvis.engine import STANDARD, Fourier, Network, Transform, activations, asc
 from nbvis.engine.capture import forward
 from nbvis.engine.prepare import Prepared
 from nbvis.engine.transforms import apply
+from tests.bench.machine import CLOCK, DEVICE, machine, now
 
 SIZE = 224
 LR = 0.05
@@ -55,8 +56,8 @@ class Task:
 
     def copied(self, dtype: torch.dtype = torch.float32) -> "Task":
         """The same with a module of its own, since the other libraries leave hooks and gradients behind."""
-        module = copy.deepcopy(self.network.module).to(dtype)
-        return replace(self, network=Network(module, preprocess=self.network.preprocess, device="cpu"))
+        module = copy.deepcopy(self.network.module).to(DEVICE, dtype)
+        return replace(self, network=Network(module, preprocess=self.network.preprocess, device=DEVICE))
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,11 @@ class Figures:
 
 def main() -> None:
     """Prints the tables."""
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # torch-lucent would put its image there, whatever the model is on
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     torch.manual_seed(0)
     started = time.perf_counter()
-    capability = torch.backends.cpu.get_cpu_capability()
-    print(f"torch {torch.__version__}, {capability}, 1 thread, {SIZE} px, batch 1; steps per second of CPU time")
+    print(f"{machine()}, {SIZE} px, batch 1; steps per second of {CLOCK}")
     tasks = _tasks()
     peers = _that_run(tasks[0])
     for title, transforms in ("without transforms", ()), ("with own transforms", STANDARD):
@@ -94,16 +93,16 @@ def main() -> None:
 
 
 def _tasks() -> list[Task]:
-    mean, spread = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    mean, spread = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], device=DEVICE)
     resnet = Network(
         torchvision.models.resnet18(weights=None).eval(),
         preprocess=lambda images: (images - mean.view(3, 1, 1)) / spread.view(3, 1, 1),
-        device="cpu",
+        device=DEVICE,
     )
     tasks = []
     for name, network, layers in (
         ("ResNet-18", resnet, {"early": "layer1.0", "middle": "layer3.0", "late": "layer4.1"}),
-        ("Lite0", demo.network("cpu"), {"early": "_blocks.2", "middle": "_blocks.8", "late": "_blocks.15"}),
+        ("Lite0", demo.network(DEVICE), {"early": "_blocks.2", "middle": "_blocks.8", "late": "_blocks.15"}),
     ):
         found = activations(network, Fourier(SIZE, SIZE).image(), list(layers.values()))
         for depth, layer in layers.items():
@@ -119,10 +118,10 @@ def _measured(
     setup: dict[str, float] = {}
     blocks: dict[str, Callable[[], float]] = {}
     for name, make in ("nbvis", _nbvis), ("bare", _bare):
-        before = time.process_time()
+        before = now()
         steps = make(task.copied(), transforms)
         next(steps)
-        setup[name] = time.process_time() - before
+        setup[name] = now() - before
         blocks[name] = lambda steps=steps: _timed(steps)
     for name, make in peers.items():
         run = make(task.copied(), bool(transforms))
@@ -137,10 +136,10 @@ def _measured(
 
 def _timed(steps: Iterator[Any]) -> float:
     next(steps)
-    before = time.process_time()
+    before = now()
     for _ in range(STEPS):
         next(steps)
-    return (time.process_time() - before) / STEPS
+    return (now() - before) / STEPS
 
 
 def _timed_inside(run: Run) -> float:
@@ -149,9 +148,9 @@ def _timed_inside(run: Run) -> float:
 
 
 def _noted(run: Run, steps: int) -> tuple[list[float], float]:
-    before, times = time.process_time(), []
+    before, times = now(), []
     run(steps, times)
-    return times, time.process_time() - before
+    return times, now() - before
 
 
 def _nbvis(task: Task, transforms: tuple[Transform, ...]) -> Iterator[Any]:
@@ -161,6 +160,7 @@ def _nbvis(task: Task, transforms: tuple[Transform, ...]) -> Iterator[Any]:
 
 def _bare(task: Task, transforms: tuple[Transform, ...]) -> Iterator[None]:
     module, image = task.network.module.requires_grad_(False), Fourier(SIZE, SIZE)
+    image = image.holding(image.values.to(DEVICE))
     values = image.values.requires_grad_()
     optimizer = torch.optim.Adam([values], lr=LR)
     generator, found = torch.Generator(), []
@@ -191,7 +191,7 @@ def _lucent(task: Task, transforms: bool) -> Run:
 
     def run(steps: int, times: list[float]) -> object:
         def objective(hook: Callable[[str], Tensor]) -> Tensor:
-            times.append(time.process_time())
+            times.append(now())
             return -hook(layer)[:, task.channel].mean()
 
         return render.render_vis(
@@ -209,13 +209,13 @@ def _lucent(task: Task, transforms: bool) -> Run:
 
 def _dreams(task: Task, transforms: bool) -> Run:
     module = task.network.module
-    dreamer = importlib.import_module("torch_dreams").Dreamer(module, quiet=True, device="cpu")
+    dreamer = importlib.import_module("torch_dreams").Dreamer(module, quiet=True, device=DEVICE)
     if not transforms:
         dreamer.set_custom_transforms(nn.Identity())
 
     def run(steps: int, times: list[float]) -> object:
         def objective(outputs: list[Tensor]) -> Tensor:
-            times.append(time.process_time())
+            times.append(now())
             return -outputs[0][:, task.channel].mean()
 
         layers = [module.get_submodule(task.layer)]
@@ -243,22 +243,22 @@ def _plain(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
 
 
 def _network_alone(task: Task, batch: int) -> float:
-    images = Fourier(SIZE, SIZE, batch=batch).image()
+    images = Fourier(SIZE, SIZE, batch=batch).image().to(DEVICE)
     runs = Prepared(task.network, [task.layer], images), _plain(task)
 
     times: tuple[list[float], list[float]] = [], []
     for _ in range(ROUNDS):
         for run, noted in zip(runs, times, strict=True):
             leaf = images.clone().requires_grad_()
-            before = time.process_time()
+            before = now()
             torch.autograd.grad(run(leaf)[task.layer][:, task.channel].mean(), leaf)
-            noted.append(time.process_time() - before)
+            noted.append(now() - before)
     return statistics.median(times[1]) / statistics.median(times[0])
 
 
 def _differences(task: Task) -> list[float]:
     """Of the activation and of the gradient at the image."""
-    image = Fourier(SIZE, SIZE, sd=1.0).image().to(task.network.dtype)
+    image = Fourier(SIZE, SIZE, sd=1.0).image().to(DEVICE, task.network.dtype)
     found: list[list[Tensor]] = []
 
     for run in Prepared(task.network, [task.layer], image), _plain(task):

@@ -38,6 +38,7 @@ from torch import Tensor, nn
 
 from nbvis import demo
 from nbvis.engine import Network, attribute
+from tests.bench.machine import CLOCK, DEVICE, ON_CPU, machine, now
 
 ROUNDS = {"integrated_gradients": 5, "smoothgrad": 5, "occlusion": 5}
 """Of timing; all other methods take 25, since one call is short."""
@@ -52,7 +53,7 @@ class Whole(nn.Module):
 
     def __init__(self, network: Network):
         super().__init__()
-        self.module, self.preprocess = network.module, network.preprocess
+        self.module, self.preprocess = network.module.to(DEVICE), network.preprocess
 
     def forward(self, images: Tensor) -> Tensor:
         """The module's output for images in [0, 1]."""
@@ -77,7 +78,7 @@ def main() -> None:
     torch.manual_seed(0)
     started = time.perf_counter()
     tasks = _tasks()
-    print(f"torch {torch.__version__}, captum {captum.__version__}, 1 thread, 224 px, batch 1, single precision")
+    print(f"{machine()}, captum {captum.__version__}, 224 px, batch 1, single precision, {CLOCK}")
     chosen = sys.argv[1:] or list(_contenders(tasks[0]))
     # Before anything runs here, so that a child finds no freed memory to use again.
     peaks = {task.title: {name: _peaks(task, name) for name in chosen} for task in tasks}
@@ -116,16 +117,16 @@ def _off(name: str, ours: Any, run: Callable[[], Any]) -> str:
 
 
 def _tasks() -> list[Task]:
-    mean, spread = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    mean, spread = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], device=DEVICE)
     resnet = Network(
         torchvision.models.resnet18(weights=None).eval(),
         preprocess=lambda images: (images - mean.view(3, 1, 1)) / spread.view(3, 1, 1),
-        device="cpu",
+        device=DEVICE,
     )
-    image = demo.photo("coffee", size=224)
+    image = demo.photo("coffee", size=224).to(DEVICE)
     return [
         Task("ResNet-18", resnet, image, 5, "layer4"),
-        Task("embedded network", demo.network("cpu"), image, 967, "_blocks.15"),
+        Task("embedded network", demo.network(DEVICE), image, 967, "_blocks.15"),
     ]
 
 
@@ -163,7 +164,7 @@ def _contenders(task: Task) -> dict[str, dict[str, Callable[[], object]]]:
         "guided_backprop": {
             "nbvis": ours("guided_backprop"),
             **guided(captum.attr.GuidedBackprop),
-            "grad-cam": lambda: pytorch_grad_cam.GuidedBackpropReLUModel(whole, "cpu")(task.image, target),
+            "grad-cam": lambda: pytorch_grad_cam.GuidedBackpropReLUModel(whole, DEVICE)(task.image, target),
         },
         "deconvnet": {
             "nbvis": ours("deconvnet"),
@@ -226,9 +227,9 @@ def _times(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list
     for _ in range(rounds):
         for who in order.sample(list(runs), len(runs)):
             gc.collect()
-            began = time.process_time()
+            began = now()
             runs[who]()
-            times[who].append(time.process_time() - began)
+            times[who].append(now() - began)
     return times
 
 
@@ -241,7 +242,14 @@ def _peaks(task: Task, name: str) -> dict[str, float]:
 
 
 def _peak(before: Callable[[], object], run: Callable[[], object]) -> float:
-    """MiB by which a forked child grows at most."""
+    """MiB by which a forked child grows at most; on another device, by which its memory fills at most."""
+    if not ON_CPU:
+        before()
+        gc.collect()
+        torch.cuda.reset_peak_memory_stats(DEVICE)
+        start = torch.cuda.memory_allocated(DEVICE)
+        run()
+        return (torch.cuda.max_memory_allocated(DEVICE) - start) / 2**20
     receive, send = os.pipe()
     child = os.fork()
     if not child:

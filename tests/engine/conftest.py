@@ -1,8 +1,11 @@
 """What the engine's tests share: the guest's house, and networks small enough to check by hand."""
 
+import os
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,10 @@ import pytest
 import torch
 from hypothesis import settings
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._device import _device_constructors
+
+import nbvis.engine
 
 # The same examples each time, and no clock: the machine that runs the tests may be busy with something else.
 settings.register_profile("steady", derandomize=True, deadline=None, database=None)
@@ -60,6 +67,7 @@ def _same(a: Any, b: Any) -> bool:
 def _surroundings() -> dict[str, Any]:
     return {
         "torch's random state": torch.get_rng_state(),
+        "the device's random state": torch.cuda.get_rng_state(DEVICE) if DEVICE.type == "cuda" else None,
         "numpy's random state": str(np.random.get_state()),
         "python's random state": random.getstate(),
         "grad mode": torch.is_grad_enabled(),
@@ -67,6 +75,59 @@ def _surroundings() -> dict[str, Any]:
         "default dtype": torch.get_default_dtype(),
         "function modes": torch._C._len_torch_function_stack(),
     }
+
+
+def _chosen() -> torch.device:
+    """`NBVIS_DEVICE`, or the CPU: also where the device has no double precision, which most comparisons are made in."""
+    device = torch.device(os.environ.get("NBVIS_DEVICE", "cpu"))
+    return torch.device("cpu") if device.type == "mps" else device
+
+
+DEVICE = _chosen()
+
+
+class MadeByTests(TorchFunctionMode):
+    """Within it, tensors that a test makes lie on a device; those of the engine lie where the engine puts them.
+
+    So a tensor that the engine makes and forgets to move meets one elsewhere, and the test fails.
+    """
+
+    def __init__(self, device: torch.device):
+        super().__init__()
+        self.device = device
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        """Runs the function."""
+        kwargs = dict(kwargs or {})
+        if func not in _device_constructors() or kwargs.get("device") is not None or not _a_test_asks():
+            return func(*args, **kwargs)
+        if kwargs.get("generator") is not None:
+            return func(*args, **kwargs).to(self.device)
+        return func(*args, **kwargs | {"device": self.device})
+
+
+def _a_test_asks() -> bool:
+    frame = sys._getframe(2)
+    while frame is not None and not frame.f_code.co_filename.startswith((TESTS, ENGINE)):
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_filename.startswith(TESTS)
+
+
+TESTS, ENGINE = (str(Path(file).resolve().parent) + os.sep for file in (__file__, nbvis.engine.__file__))
+
+
+def pytest_configure() -> None:
+    """Has the tests' tensors, and networks of device "auto", lie on the device."""
+    nbvis.engine.network._best_device = lambda: DEVICE
+    if DEVICE.type != "cpu":
+        torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = False, True
+        MadeByTests(DEVICE).__enter__()  # for all there is: modules of tests make tensors as they are imported
+
+
+@pytest.fixture(scope="session")
+def device() -> torch.device:
+    """Where the tests run: the CPU, or what NBVIS_DEVICE says (see `make gpu`)."""
+    return DEVICE
 
 
 @pytest.fixture
@@ -108,7 +169,7 @@ def calls():
 
 
 @pytest.fixture
-def convnet():
+def convnet(device):
     """A seeded network of the usual parts in float64: conv, batch norm with lived-in statistics, ReLU, pool, head."""
 
     def build(channels: int = 3, classes: int = 5, dtype: torch.dtype = torch.float64, seed: int = 0) -> nn.Sequential:
@@ -132,17 +193,17 @@ def convnet():
                     part.running_var.uniform_(0.5, 2)
                     nn.init.uniform_(part.weight, 0.5, 1.5)
                     nn.init.normal_(part.bias, std=0.3)
-        return net.to(dtype).eval()
+        return net.to(device, dtype).eval()
 
     return build
 
 
 @pytest.fixture
-def pictures():
+def pictures(device):
     """Seeded images in the middle of [0, 1], float64."""
 
     def make(*shape: int, seed: int = 0, low: float = 0.2, high: float = 0.8) -> Tensor:
-        draws = torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        return low + (high - low) * draws
+        draws = torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64, device="cpu")
+        return (low + (high - low) * draws).to(device)
 
     return make

@@ -167,13 +167,13 @@ def test_the_line_that_an_error_gives_converts_what_was_given(given):
 
 
 @pytest.mark.parametrize("make", [lambda array: array, Image.fromarray], ids=["array", "PIL"])
-def test_every_function_takes_them(make, tmp_path):
+def test_every_function_takes_them(device, make, tmp_path):
     torch.manual_seed(0)
     network = nn.Sequential(
         nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Dropout(0.5), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)
     )
     given = make(BYTES)
-    assert torch.equal(Network(network, device="cpu")(given), Network(network, device="cpu")(TENSOR))
+    assert torch.equal(Network(network, device=device)(given), Network(network, device=device)(TENSOR))
     assert layers(network, given) == layers(network, TENSOR)
     assert torch.equal(activations(network, given, ["0"])["0"], activations(network, TENSOR, ["0"])["0"])
     assert torch.equal(Pixels(given).image(), TENSOR)

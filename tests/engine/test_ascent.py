@@ -362,8 +362,8 @@ def test_what_is_no_image_parameter_is_refused(convnet, pictures):
         check_objective(convnet(), logit(1), 2 * torch.ones(1, 3, 8, 8))
 
 
-def test_a_network_that_does_not_run_on_the_images_says_so(convnet, pictures):
-    for net in (convnet(channels=1), Network(convnet(), preprocess=lambda x: x[:, :2], device="cpu")):
+def test_a_network_that_does_not_run_on_the_images_says_so(device, convnet, pictures):
+    for net in (convnet(channels=1), Network(convnet(), preprocess=lambda x: x[:, :2], device=device)):
         with pytest.raises(RuntimeError, match=r"does not run on images of shape \(1, 3, 8, 8\)") as caught:
             ascend(net, logit(1), Pixels(pictures(1, 3, 8, 8)))
         assert isinstance(caught.value.__cause__, RuntimeError)

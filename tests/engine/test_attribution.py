@@ -210,10 +210,10 @@ def test_one_image_and_many_give_the_same_maps_whatever_the_chunk(method, pictur
 
 
 @pytest.mark.parametrize("method", ["integrated_gradients", "smoothgrad", "occlusion"])
-def test_the_network_never_sees_more_than_a_chunk_and_the_caller_hears_of_each(method, pictures):
+def test_the_network_never_sees_more_than_a_chunk_and_the_caller_hears_of_each(device, method, pictures):
     seen, heard = [], []
     net = seeded(plain)
-    network = Network(net, preprocess=lambda images: (seen.append(len(images)), images)[1], device="cpu")
+    network = Network(net, preprocess=lambda images: (seen.append(len(images)), images)[1], device=device)
     options: dict[str, Any] = {"window": 8} if method == "occlusion" else {}
 
     def hear(done, total):
@@ -560,10 +560,10 @@ def test_a_layer_called_often_is_addressed_by_its_call(name, at, pictures):
     assert torch.allclose(line, (net(image) - net(image * 0))[0, 3], rtol=0.05)
 
 
-def test_targets_by_index_label_list_and_prediction(pictures):
+def test_targets_by_index_label_list_and_prediction(device, pictures):
     net, images = seeded(plain), pictures(3, 3, 16, 16)
     labels = ["ant", "bee", "cat", "dog", "elk", "fox"]
-    network = Network(net, labels=labels, device="cpu")
+    network = Network(net, labels=labels, device=device)
     predicted = net(images).argmax(1)
     assert list(attribute(network, images).target) == predicted.tolist()
     listed = attribute(network, images, [1, "fox", 3])
@@ -588,8 +588,8 @@ def test_targets_by_index_label_list_and_prediction(pictures):
         (channel("3", 99), ValueError, "no channel 99"),
     ],
 )
-def test_targets_that_do_not_fit(target, error, words, pictures):
-    network = Network(seeded(plain), labels=["ant", "bee", "cat", "dog", "elk", "fox"], device="cpu")
+def test_targets_that_do_not_fit(device, target, error, words, pictures):
+    network = Network(seeded(plain), labels=["ant", "bee", "cat", "dog", "elk", "fox"], device=device)
     with pytest.raises(error, match=words):
         attribute(network, pictures(3, 3, 16, 16), target)
 
@@ -667,9 +667,9 @@ def test_a_saturated_softmax_is_said_in_words(pictures):
     assert "softmax that is saturated: the target's probability is 1" in noted(soft, image)
 
 
-def test_images_outside_the_range_are_looked_at_with_a_note(pictures):
+def test_images_outside_the_range_are_looked_at_with_a_note(device, pictures):
     net, image = seeded(plain), pictures(1, 3, 16, 16)
-    note = noted(Network(net, preprocess=lambda images: images * 2, device="cpu"), image * 4 - 1)
+    note = noted(Network(net, preprocess=lambda images: images * 2, device=device), image * 4 - 1)
     assert "outside [0, 1]. The network's preprocessing expects [0, 1] and comes on top." in note
     assert noted(net, image) == ""
     assert "mask" in noted(net, image, target=channel("0", 1).within(torch.ones(16, 16)))
@@ -684,14 +684,14 @@ def test_too_few_steps_are_said_in_words(pictures):
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.float64, 1e-7)])
-def test_maps_of_many_passes_equal_captum_on_a_real_network(demo_network, coffee, dtype, tolerance):
+def test_maps_of_many_passes_equal_captum_on_a_real_network(device, demo_network, coffee, dtype, tolerance):
     """In single precision too, where units near zero follow the rounding: so the network may not be rewritten.
 
     One at a time, since another processor may round a batch in another way.
     """
     image = coffee[..., 48:176, 48:176].to(dtype)
     module = copy.deepcopy(demo_network.module).to(dtype)
-    network = Network(module, preprocess=demo_network.preprocess, device="cpu")
+    network = Network(module, preprocess=demo_network.preprocess, device=device)
     whole = nn.Sequential(Preprocess(network), network.twin())
     theirs = other(reference.IntegratedGradients, whole, image, target=967, n_steps=10, internal_batch_size=1)
     found = attribute(network, image, 967, method="integrated_gradients", steps=10, chunk=1).map

@@ -264,7 +264,7 @@ USUAL = {
     "a map of two channels": lambda x: torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1),
     "there and back": lambda x: F.layer_norm(x.permute(0, 2, 3, 1), (6,)).permute(0, 3, 1, 2),
     "pooled": lambda x: F.adaptive_avg_pool2d(x, 1),
-    "written by itself": lambda x: torch.from_numpy(x.detach().numpy() * 2),
+    "written by itself": lambda x: torch.from_numpy(x.detach().cpu().numpy() * 2).to(x),
 }
 
 

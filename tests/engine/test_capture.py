@@ -143,9 +143,9 @@ def test_layers_lists_what_one_pass_calls_in_its_order(reused, pictures):
     ]
 
 
-def test_every_listed_layer_can_be_caught(reused, convnet, pictures):
+def test_every_listed_layer_can_be_caught(device, reused, convnet, pictures):
     images = pictures(1, 3, 9, 9)
-    for net in (reused, convnet(), Network(convnet(), preprocess=lambda x: x - 0.5, device="cpu")):
+    for net in (reused, convnet(), Network(convnet(), preprocess=lambda x: x - 0.5, device=device)):
         found = layers(net, images)
         seen = activations(net, images, [layer.name for layer in found])
         assert [tuple(value.shape) for value in seen.values()] == [layer.shape for layer in found]
@@ -191,10 +191,10 @@ def _captured(net, pictures):
 
 
 @pytest.mark.parametrize("preprocess", [None, lambda x: x - torch.zeros(3, 1, 1)])
-def test_a_network_that_does_not_run_says_so_with_its_own_error(reused, convnet, pictures, preprocess):
+def test_a_network_that_does_not_run_says_so_with_its_own_error(device, reused, convnet, pictures, preprocess):
     wrong = pictures(2, 5, 6, 6)
     for net in (reused, convnet()):
-        network = Network(net, preprocess=preprocess, input_size=(8, 8), device="cpu")
+        network = Network(net, preprocess=preprocess, input_size=(8, 8), device=device)
         first = next(name for name, _ in net.named_children())
         for call in (
             lambda network=network: layers(network, wrong),
@@ -286,9 +286,9 @@ def test_random_layers_are_called_as_often_as_counted(pictures):
     assert torch.equal(first, activations(net, pictures(1, 3, 4, 4), ["conv"])["conv"])
 
 
-def test_capture_sees_passes_through_the_network_and_through_its_module(convnet, pictures):
+def test_capture_sees_passes_through_the_network_and_through_its_module(device, convnet, pictures):
     net, images = convnet(), pictures(1, 3, 8, 8)
-    network = Network(net, preprocess=lambda images: images - 0.5, device="cpu")
+    network = Network(net, preprocess=lambda images: images - 0.5, device=device)
     with capture(network, ["0"]) as seen:
         network(images)
         assert torch.equal(seen["0"], net[0](images - 0.5))

@@ -169,7 +169,7 @@ def test_the_same_seed_gives_the_same_bits(convnet, pictures):
     assert torch.equal(state, torch.get_rng_state())
 
 
-def test_rotation_turns_what_the_network_sees_and_back(convnet, pictures):
+def test_rotation_turns_what_the_network_sees_and_back(device, convnet, pictures):
     images = pictures(1, 3, 24, 40)
     seen = []
 
@@ -177,7 +177,7 @@ def test_rotation_turns_what_the_network_sees_and_back(convnet, pictures):
         seen.append(x.detach())
         return x
 
-    network = Network(convnet(), preprocess=note, device="cpu")
+    network = Network(convnet(), preprocess=note, device=device)
     plain = last(dream(network, activity("3"), images, octaves=1, steps=2, jitter=0))
     none = last(dream(network, activity("3"), images, octaves=1, steps=2, jitter=0, rotation=0.0))
     assert torch.equal(plain.image, none.image) and all(torch.equal(x, images) for x in seen[:1])

@@ -312,8 +312,8 @@ def test_a_module_goes_by_each_of_its_names(pictures):
     assert list(step.masks) == ["first.1:0", "first.1:1"]
 
 
-def test_dropout_in_the_preprocessing_counts_too(pictures):
-    network = Network(nn.Conv2d(3, 2, 3).double(), preprocess=lambda images: F.dropout(images, 0.5), device="cpu")
+def test_dropout_in_the_preprocessing_counts_too(device, pictures):
+    network = Network(nn.Conv2d(3, 2, 3).double(), preprocess=lambda images: F.dropout(images, 0.5), device=device)
     images = pictures(1, 3, 4, 4)
     step = masks_of(network, images, "", samples=2)
     assert torch.allclose(step.noisy_output, network.module(images * step.masks[""] / 0.5))
@@ -349,11 +349,11 @@ def test_an_impossible_choice(every, pictures, active, message):
         masks_of(every, pictures(1, 3, 4, 4), active=active)
 
 
-def test_reached_layers_are_those_behind_dropout(every, pictures):
+def test_reached_layers_are_those_behind_dropout(device, every, pictures):
     images = pictures(1, 3, 4, 4)
     assert dropped_layers(every, images) == ["branch", "drop", "twice", "flat", "head", ""]
     assert dropped_layers(every, images, insert="conv")[:2] == ["conv", "norm"]
-    assert dropped_layers(Network(nn.Conv2d(3, 2, 3), device="cpu"), images) == []
+    assert dropped_layers(Network(nn.Conv2d(3, 2, 3), device=device), images) == []
 
 
 class Aside(nn.Module):
@@ -428,9 +428,9 @@ def test_a_compiled_network_is_the_network(every, pictures):
 
 
 @pytest.mark.parametrize("name", ["convnext_tiny", "efficientnet_b0", "swin_t"])
-def test_torchvisions_stochastic_depth(name):
+def test_torchvisions_stochastic_depth(device, name):
     with torch.random.fork_rng():
-        network = Network.torchvision(name, weights=None, device="cpu")
+        network = Network.torchvision(name, weights=None, device=device)
         images = torch.rand(1, 3, 64, 64)
     last_block = {"convnext_tiny": "features.7.2", "efficientnet_b0": "features.7.0", "swin_t": "features.7.1"}[name]
     masks = masks_of(network, images, last_block, samples=2, p=0.5).masks

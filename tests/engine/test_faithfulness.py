@@ -131,9 +131,9 @@ def test_an_objective_is_scored_as_it_is_and_probabilities_are_not_squashed_twic
     assert torch.allclose(ours.insertion["attribution"], theirs.insertion["attribution"])
 
 
-def test_the_result_does_not_depend_on_the_chunk_and_progress_is_told(convnet, pictures):
+def test_the_result_does_not_depend_on_the_chunk_and_progress_is_told(device, convnet, pictures):
     net, images = convnet(), pictures(3, 3, 12, 12)
-    network, heard = Network(net, device="cpu"), []
+    network, heard = Network(net, device=device), []
     whole = faithfulness(network, images, images, cell=4, points=3)
     for chunk in (1, 5):
         parts = faithfulness(

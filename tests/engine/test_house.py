@@ -100,9 +100,9 @@ def _start(images):
 
 
 CALLS = {
-    "network": lambda net, images: Network(net, device="cpu")(images),
-    "network grad": lambda net, images: Network(net, device="cpu")(images.clone().requires_grad_()).sum(),
-    "twin": lambda net, images: Network(net, device="cpu").twin()(images.clone()),
+    "network": lambda net, images: Network(net, device=images.device)(images),
+    "network grad": lambda net, images: Network(net, device=images.device)(images.clone().requires_grad_()).sum(),
+    "twin": lambda net, images: Network(net, device=images.device).twin()(images.clone()),
     "layers": lambda net, images: layers(net, images),
     "activations": lambda net, images: activations(net, images, ["relu:0", "second", "relu", ""]),
     "check": lambda net, images: check_objective(net, logit(1), images),
@@ -152,8 +152,8 @@ def test_a_call_leaves_the_network_and_the_caller_as_they_were(guest, house, pic
     assert torch.equal(images, kept) and not images.requires_grad
 
 
-def test_running_a_twin_leaves_the_network_as_it_was(guest, house, pictures):
-    twin = Network(guest, device="cpu").twin()
+def test_running_a_twin_leaves_the_network_as_it_was(device, guest, house, pictures):
+    twin = Network(guest, device=device).twin()
     with torch.random.fork_rng(), house(guest):
         state = torch.get_rng_state()
         twin.train()(pictures(2, 3, 8, 8))  # even in train mode, its statistics are its own
@@ -269,15 +269,15 @@ def test_images_that_require_gradients_get_none(convnet, pictures):
     assert images.grad is None
 
 
-def test_a_network_that_changes_its_input_in_place_does_not_change_the_pictures(pictures):
+def test_a_network_that_changes_its_input_in_place_does_not_change_the_pictures(device, pictures):
     net = nn.Sequential(nn.Hardtanh(0.3, 0.6, inplace=True), nn.Conv2d(3, 4, 3)).double()
     images = pictures(1, 3, 10, 10)
     kept = images.clone()
-    network = Network(net, preprocess=lambda x: x.sub_(0.1), device="cpu")
+    network = Network(net, preprocess=lambda x: x.sub_(0.1), device=device)
     for host in (net, network):
         layers(host, images)
         activations(host, images, ["1"])
-        Network(net, device="cpu")(images)
+        Network(net, device=device)(images)
         last(ascend(host, channel("1", 0), Pixels(images), transforms=(), steps=2))
         last(dream(host, channel("1", 0), images, octaves=1, jitter=0, steps=2))
     network(images)
@@ -372,12 +372,12 @@ PREPROCESSING = {
 
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("kind", PREPROCESSING)
-def test_a_preprocessing_in_train_mode_is_a_guest_too(convnet, house, pictures, kind, fails):
+def test_a_preprocessing_in_train_mode_is_a_guest_too(device, convnet, house, pictures, kind, fails):
     step, images = Step().double().train(), pictures(2, 3, 9, 9)
     with torch.random.fork_rng():
         step(images)
     net = convnet()
-    network = Network(net[0] if fails else net, preprocess=PREPROCESSING[kind](step), device="cpu")
+    network = Network(net[0] if fails else net, preprocess=PREPROCESSING[kind](step), device=device)
     step.eval()
     expected = network.module(PREPROCESSING[kind](step)(images))
     step.train()
@@ -398,9 +398,9 @@ def test_a_preprocessing_in_train_mode_is_a_guest_too(convnet, house, pictures, 
     assert step.times == times
 
 
-def test_a_preprocessing_that_changes_between_two_calls_counts(convnet, pictures):
+def test_a_preprocessing_that_changes_between_two_calls_counts(device, convnet, pictures):
     step, images = Step().double().train(), pictures(2, 3, 9, 9)
-    network = Network(convnet(), preprocess=step, device="cpu")
+    network = Network(convnet(), preprocess=step, device=device)
     before = network(images)
     with torch.no_grad():
         step.norm.bias += 1

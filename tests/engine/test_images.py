@@ -38,9 +38,9 @@ def by_hand(values: np.ndarray, height: int, width: int, decay: float) -> np.nda
 def test_fourier_against_numpy(height, width, batch, channels, decay, sd):
     image = Fourier(height, width, batch=batch, channels=channels, decay=decay, sd=sd, seed=3)
     image = image.holding(image.values.double())
-    expected = by_hand(image.values.numpy(), height, width, decay)
+    expected = by_hand(image.values.cpu().numpy(), height, width, decay)
     assert image.image().shape == (batch, channels, height, width)
-    assert np.abs(image.image().numpy() - expected).max() < 1e-12
+    assert np.abs(image.image().cpu().numpy() - expected).max() < 1e-12
 
 
 def test_the_colour_matrix_has_full_precision():

@@ -91,11 +91,11 @@ def test_bounds_give_the_best_picture_inside_them():
     net = nn.Sequential(nn.Dropout(0.8), nn.Flatten(), tall)
     images = torch.rand(2, 3, 2, 2, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     step = last(invert_dropout(net, "2", images, tolerance=1e-9, steps=300))
-    weight, bias = tall.weight.detach().numpy(), tall.bias.detach()
+    weight, bias = tall.weight.detach().cpu().numpy(), tall.bias.detach()
     for row in range(2):
         # The target lies in the range of the layer, so that the box alone keeps the loss above zero.
-        found = lsq_linear(weight, (step.noisy_output[row] - bias).numpy(), bounds=(0, 1), tol=1e-14)
-        assert torch.allclose(step.image[row].flatten(), torch.from_numpy(found.x), atol=1e-5)
+        found = lsq_linear(weight, (step.noisy_output[row] - bias).cpu().numpy(), bounds=(0, 1), tol=1e-14)
+        assert torch.allclose(step.image[row].flatten(), torch.from_numpy(found.x).to(bias), atol=1e-5)
     assert step.image.min() >= 0 and step.image.max() <= 1
     assert len(step.notes) == 1 and "pixels held at the bounds: bounds=None would let them go" in step.notes[0]
 
@@ -437,8 +437,8 @@ def test_a_run_left_in_the_middle_leaves_nothing(dropnet, house, pictures, end):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("channels, height, width", [(1, 8, 8), (6, 7, 12), (3, 13, 5)])
-def test_every_format_and_precision(convnet, pictures, channels, height, width, dtype):
-    network = Network(convnet(channels=channels, dtype=dtype), preprocess=lambda x: (x - 0.4) / 0.3, device="cpu")
+def test_every_format_and_precision(device, convnet, pictures, channels, height, width, dtype):
+    network = Network(convnet(channels=channels, dtype=dtype), preprocess=lambda x: (x - 0.4) / 0.3, device=device)
     images = pictures(2, channels, height, width)
     step = last(invert_dropout(network, "8", images, insert="5", samples=2, steps=200, tolerance=1e-4))
     assert step.image.shape == (4, channels, height, width) and step.image.dtype == step.loss.dtype == dtype

@@ -10,31 +10,31 @@ from torch import nn
 from nbvis.engine import Network, activations
 
 
-def test_a_network_holds_what_it_was_given_and_answers_like_its_module(convnet, pictures):
+def test_a_network_holds_what_it_was_given_and_answers_like_its_module(device, convnet, pictures):
     module, images = convnet(), pictures(2, 3, 9, 7)
-    network = Network(module, preprocess=lambda x: 2 * x - 1, labels=("a", "b"), input_size=(9, 7), device="cpu")
+    network = Network(module, preprocess=lambda x: 2 * x - 1, labels=("a", "b"), input_size=(9, 7), device=device)
     assert network.module is module and network.labels == ["a", "b"] and network.input_size == (9, 7)
-    assert network.device == torch.device("cpu") and network.dtype == torch.float64 and network.name == "Sequential"
+    assert network.device == device and network.dtype == torch.float64 and network.name == "Sequential"
     assert repr(network) == "Network(Sequential, 2 classes, 9 × 7)"
     assert torch.equal(network(images), module(2 * images - 1))
 
 
-def test_images_are_cast_to_the_networks_dtype(convnet, pictures):
+def test_images_are_cast_to_the_networks_dtype(device, convnet, pictures):
     images = pictures(1, 3, 8, 8)
-    assert Network(convnet(dtype=torch.float32), device="cpu")(images).dtype == torch.float32
-    assert Network(convnet(), device="cpu")(images.float()).dtype == torch.float64
-    assert Network(nn.ReLU(), device="cpu")(images).dtype == torch.get_default_dtype()
+    assert Network(convnet(dtype=torch.float32), device=device)(images).dtype == torch.float32
+    assert Network(convnet(), device=device)(images.float()).dtype == torch.float64
+    assert Network(nn.ReLU(), device=device)(images).dtype == torch.get_default_dtype()
 
 
-def test_a_network_left_in_train_mode_answers_as_in_eval_mode(convnet, pictures):
+def test_a_network_left_in_train_mode_answers_as_in_eval_mode(device, convnet, pictures):
     module, images = convnet(), pictures(4, 3, 8, 8)
     expected = module(images)
-    assert torch.equal(Network(module.train(), device="cpu")(images), expected)
+    assert torch.equal(Network(module.train(), device=device)(images), expected)
 
 
-def test_gradients_reach_the_images_and_not_the_weights(convnet, pictures):
+def test_gradients_reach_the_images_and_not_the_weights(device, convnet, pictures):
     module, images = convnet(), pictures(1, 3, 8, 8).requires_grad_()
-    (found,) = torch.autograd.grad(Network(module, device="cpu")(images).sum(), images)
+    (found,) = torch.autograd.grad(Network(module, device=device)(images).sum(), images)
     (expected,) = torch.autograd.grad(module(images).sum(), images)
     assert torch.equal(found, expected)
     assert all(parameter.grad is None for parameter in module.parameters())
@@ -74,9 +74,9 @@ class Child(nn.Module):
         return self.parents[0].conv(images)
 
 
-def test_a_twin_has_the_networks_own_shape(pictures):
+def test_a_twin_has_the_networks_own_shape(device, pictures):
     net = Wired().double()
-    twin = Network(net, device="cpu").twin()
+    twin = Network(net, device=device).twin()
     assert isinstance(twin, Wired) and twin is not net
     assert twin.same is twin.conv is twin.box["parts"][0] and twin.conv is not net.conv
     assert twin.child.parents[0] is twin
@@ -88,9 +88,9 @@ def test_a_twin_has_the_networks_own_shape(pictures):
     assert torch.equal(twin(images), net.eval()(images))
 
 
-def test_a_twin_shares_the_weights_and_owns_the_buffers(convnet):
+def test_a_twin_shares_the_weights_and_owns_the_buffers(device, convnet):
     net = convnet()
-    twin = Network(net, device="cpu").twin()
+    twin = Network(net, device=device).twin()
     for own, theirs in zip(twin.parameters(), net.parameters(), strict=True):
         assert own is not theirs and own.data_ptr() == theirs.data_ptr()
     for own, theirs in zip(twin.buffers(), net.buffers(), strict=True):
@@ -112,11 +112,11 @@ def test_reparametrised_weights_work(convnet, house, pictures, kind, old_style):
     assert torch.allclose(found, net(images))
 
 
-def test_a_graph_module_works(convnet, house, pictures):
+def test_a_graph_module_works(device, convnet, house, pictures):
     module = torch.fx.symbolic_trace(convnet())
     images = pictures(1, 3, 8, 8)
     with house(module):
-        assert torch.equal(Network(module, device="cpu")(images), module(images))
+        assert torch.equal(Network(module, device=device)(images), module(images))
 
 
 @pytest.fixture
@@ -139,14 +139,14 @@ def saved_weights(tmp_path, monkeypatch):
     return save
 
 
-def test_torchvision_loads_weights_preprocessing_and_categories(saved_weights, monkeypatch):
+def test_torchvision_loads_weights_preprocessing_and_categories(device, saved_weights, monkeypatch):
     def no_internet(*_, **__):
         raise AssertionError("nothing is to be downloaded")
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", no_internet)
     module = saved_weights("squeezenet1_1", "IMAGENET1K_V1")
     state = torch.get_rng_state()
-    network = Network.torchvision("squeezenet1_1", device="cpu")
+    network = Network.torchvision("squeezenet1_1", device=device)
     assert torch.equal(state, torch.get_rng_state())
     assert repr(network) == "Network(squeezenet1_1, 1000 classes, 224 × 224)"
     assert network.labels is not None and network.labels[0] == "tench" and network.labels[999] == "toilet tissue"
@@ -157,9 +157,9 @@ def test_torchvision_loads_weights_preprocessing_and_categories(saved_weights, m
     assert torch.allclose(network(images), expected, atol=1e-6)
 
 
-def test_torchvision_without_weights_has_no_labels():
+def test_torchvision_without_weights_has_no_labels(device):
     state = torch.get_rng_state()
-    network = Network.torchvision("squeezenet1_1", weights=None, device="cpu")
+    network = Network.torchvision("squeezenet1_1", weights=None, device=device)
     assert network.labels is None and network.preprocess is None and network.input_size is None
     assert torch.equal(state, torch.get_rng_state())
 

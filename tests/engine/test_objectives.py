@@ -101,7 +101,7 @@ expressions = st.recursive(
 
 def parts(objective: Objective) -> list[tuple[torch.Tensor | None, torch.Tensor]]:
     """Of each backward pass its mask and its scores without constants, in order: all that a gradient depends on."""
-    passes = _passes([objective], (4, 6), torch.device("cpu"), torch.float64)
+    passes = _passes([objective], (4, 6), MASK.device, torch.float64)
     moving = [(mask, tuple(term for term in part.terms if term.layers)) for mask, (part,) in passes if part]
     return [(mask, Objective(terms).score(SEEN)) for mask, terms in moving]
 
@@ -169,7 +169,7 @@ def masks(objective: Objective) -> list[Any]:
 
 
 def test_masks_are_checked_copied_and_multiplied():
-    mask, array = MASK.clone(), cast(Any, MASK.numpy())
+    mask, array = MASK.clone(), cast(Any, MASK.cpu().numpy())
     objective = (logit(1) + logit(2)).within(mask)
     mask.zero_()
     assert all(torch.equal(found, MASK) for found in masks(objective))

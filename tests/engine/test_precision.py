@@ -44,7 +44,7 @@ def pair(convnet, dtype):
     net = convnet(dtype=torch.float32)
     net.insert(6, nn.Dropout2d(0.4))
     return [
-        Network(each, preprocess=lambda images: (images - MEAN) / 0.25, device="cpu")
+        Network(each, preprocess=lambda images: (images - MEAN) / 0.25, device=next(each.parameters()).device)
         for each in (net, copy.deepcopy(net).to(dtype))
     ]
 
@@ -179,22 +179,22 @@ def test_a_preprocessing_may_do_what_half_precision_cannot(pair, pictures):
     assert alike(*maps) > 0.9
 
 
-def test_a_preprocessing_that_casts_itself_is_left_its_way(pair, pictures, dtype):
+def test_a_preprocessing_that_casts_itself_is_left_its_way(device, pair, pictures, dtype):
     seen = []
 
     def enter(images):
         seen.append(images.dtype)
         return images.double()
 
-    network = Network(nn.Conv2d(3, 2, 3).to(dtype), preprocess=enter, device="cpu")
+    network = Network(nn.Conv2d(3, 2, 3).to(dtype), preprocess=enter, device=device)
     assert network.enter(pictures(1, 3, 8, 8)).dtype == torch.float64 and seen == [torch.float32]
 
 
-def test_a_square_that_half_precision_cannot_hold_is_a_score(pair, pictures):
+def test_a_square_that_half_precision_cannot_hold_is_a_score(device, pair, pictures):
     loud = nn.Conv2d(3, 4, 3)
     with torch.no_grad():
         loud.weight.fill_(30.0)
-    network = Network(loud.to(pair[1].dtype), device="cpu")
+    network = Network(loud.to(pair[1].dtype), device=device)
     step = last(ascend(network, activity(""), Pixels(pictures(1, 3, 12, 12)), steps=2))
     assert step.score.item() > 66_000
 

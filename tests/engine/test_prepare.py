@@ -19,7 +19,7 @@ def difference(network: nn.Module | Network, names, images) -> float:
 
 def compared(network: nn.Module | Network, names, images) -> tuple[float, int]:
     """That, and how many batch norms the prepared copy has got rid of."""
-    network = network if isinstance(network, Network) else Network(network, device="cpu")
+    network = network if isinstance(network, Network) else Network(network, device=images.device)
     prepared, plain = Prepared(network, names, images), activations(network, images, names)
     found = prepared(images)
     assert list(found) == list(plain) == list(names)
@@ -63,10 +63,10 @@ def test_resnet18_stays_the_same(resnet, pictures, names, norms, dtype, toleranc
     assert different < tolerance and gone == norms
 
 
-def test_the_gradient_stays_the_same(resnet, pictures):
+def test_the_gradient_stays_the_same(device, resnet, pictures):
     net = copy.deepcopy(resnet).double()
     images = pictures(1, 3, 32, 40).requires_grad_()
-    network = Network(net, device="cpu")
+    network = Network(net, device=device)
     (found,) = torch.autograd.grad(Prepared(network, ["layer3"], images)(images)["layer3"].square().sum(), images)
     values = []
     handle = net.layer3.register_forward_hook(lambda module, args, output: values.append(output))
@@ -76,9 +76,9 @@ def test_the_gradient_stays_the_same(resnet, pictures):
     assert (found - plain).abs().max() < 1e-12 * plain.abs().max()
 
 
-def test_it_stops_after_the_last_layer(convnet, calls, pictures):
+def test_it_stops_after_the_last_layer(device, convnet, calls, pictures):
     net, images = convnet(), pictures(1, 3, 8, 8)
-    prepared = Prepared(Network(net, device="cpu"), ["2"], images)
+    prepared = Prepared(Network(net, device=device), ["2"], images)
     counts = calls(prepared._module)
     prepared(images)
     assert [counts[str(k)] for k in range(len(net))] == [1, 1, 1, 0, 0, 0, 0, 0, 0]
@@ -130,11 +130,11 @@ def test_a_batch_norm_is_folded_only_where_nobody_notices(pictures, name):
     assert difference(net, [""], 100 * images) < 1e-13  # also for a picture it was not tried on
 
 
-def test_a_network_prepared_on_one_picture_holds_for_others(pictures):
+def test_a_network_prepared_on_one_picture_holds_for_others(device, pictures):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = lived_in(Net(ORDERS["convolution used where it is shut"][0]).double())
-    network = Network(net, device="cpu")
+    network = Network(net, device=device)
     prepared, images = Prepared(network, [""], pictures(1, 3, 9, 8)), 100 * pictures(1, 3, 9, 8, seed=1)
     assert torch.allclose(prepared(images)[""], net(images), rtol=1e-12)
 
@@ -193,8 +193,8 @@ def test_ascend_goes_on_where_a_branch_passes_a_batch_norm_by(pictures):
 
 
 @pytest.mark.parametrize("copied, norms_gone, most", [("all", 20, 2.0), ("small", 1, 0.01), ("none", 0, 0.0)])
-def test_only_the_weights_that_may_be_are_copied(resnet, pictures, copied, norms_gone, most):
-    network, images = Network(resnet, device="cpu"), pictures(2, 3, 64, 48).float()
+def test_only_the_weights_that_may_be_are_copied(device, resnet, pictures, copied, norms_gone, most):
+    network, images = Network(resnet, device=device), pictures(2, 3, 64, 48).float()
     prepared = Prepared(network, [""], images, copied)
     original = {weight.data_ptr() for weight in resnet.parameters()}
     own = sum(w.numel() for w in prepared._module.parameters() if w.data_ptr() not in original)
@@ -205,7 +205,7 @@ def test_only_the_weights_that_may_be_are_copied(resnet, pictures, copied, norms
     assert torch.equal(found, plain) if copied == "none" else (found - plain).abs().max() < 1e-5 * plain.abs().max()
 
 
-def test_the_trial_lets_go_of_what_the_network_lets_go_of(pictures):
+def test_the_trial_lets_go_of_what_the_network_lets_go_of(device, pictures):
     alive: list[weakref.ref] = []
 
     def count(module, args, output):
@@ -215,7 +215,7 @@ def test_the_trial_lets_go_of_what_the_network_lets_go_of(pictures):
     net = nn.Sequential(*[nn.Conv2d(3, 3, 1) for _ in range(5)]).eval()
     for part in net:
         part.register_forward_hook(count)
-    Prepared(Network(net, device="cpu"), [""], pictures(1, 3, 8, 8).float())
+    Prepared(Network(net, device=device), [""], pictures(1, 3, 8, 8).float())
     assert len(alive) >= 5
 
 
@@ -372,9 +372,9 @@ def test_many_replacements_are_all_seen(convnet, pictures):
         )
 
 
-def test_data_changed_between_runs_is_seen(convnet, pictures):
+def test_data_changed_between_runs_is_seen(device, convnet, pictures):
     net, images = convnet(), pictures(1, 3, 8, 8)
-    network = Network(net, device="cpu")
+    network = Network(net, device=device)
     for _ in range(2):
         step = next(ascend(network, activity("5"), Pixels(images), transforms=()))
         assert torch.allclose(step.score, net[:6](images).square().mean((1, 2, 3)), rtol=1e-12)

@@ -44,8 +44,8 @@ def trained(preprocess, channels: int = 3) -> nn.Sequential:
 
 @pytest.mark.parametrize("right", RANGES)
 @pytest.mark.parametrize("given", RANGES)
-def test_another_range_that_fits_better_is_named_and_the_right_one_is_not(right, given, house):
-    network = Network(trained(RANGES[right]), preprocess=RANGES[given], device="cpu")
+def test_another_range_that_fits_better_is_named_and_the_right_one_is_not(device, right, given, house):
+    network = Network(trained(RANGES[right]), preprocess=RANGES[given], device=device)
     images = scenes(3)
     with house(network.module):
         found = preprocessing_check(network, images)
@@ -80,9 +80,9 @@ def test_the_misfit_is_the_divergence_from_the_statistics_of_training():
     assert found.probability == pytest.approx(chances.max().item())
 
 
-def test_reversed_channels_are_found_together_with_a_range():
+def test_reversed_channels_are_found_together_with_a_range(device):
     net = trained(RANGES["[-1, 1]"])
-    right, wrong = Network(net, preprocess=RANGES["[-1, 1]"], device="cpu"), Network(net, device="cpu")
+    right, wrong = Network(net, preprocess=RANGES["[-1, 1]"], device=device), Network(net, device=device)
     reversed_images = scenes(2).flip(1)
     assert "better: its own, channels reversed; " in preprocessing_check(right, reversed_images).warning
     assert "better: [-1, 1], channels reversed; " in preprocessing_check(wrong, reversed_images).warning
@@ -96,8 +96,8 @@ def test_reversed_channels_are_found_together_with_a_range():
         (RANGES["ImageNet's mean and spread"], "brought back from ImageNet's mean and spread, then its own"),
     ],
 )
-def test_images_that_come_normalised_or_in_bytes_are_found(given, better):
-    network = Network(trained(RANGES["[-1, 1]"]), preprocess=RANGES["[-1, 1]"], device="cpu")
+def test_images_that_come_normalised_or_in_bytes_are_found(device, given, better):
+    network = Network(trained(RANGES["[-1, 1]"]), preprocess=RANGES["[-1, 1]"], device=device)
     found = preprocessing_check(network, given(scenes(2)))
     assert f"fits this network much better: {better}; " in found.warning
 
@@ -110,8 +110,8 @@ def test_normalised_images_for_a_bare_module_are_right():
 
 
 @pytest.mark.parametrize("channels", [1, 6])
-def test_only_what_applies_is_tried_on_grey_and_on_many_channels(channels):
-    network = Network(trained(RANGES["[-1, 1]"], channels), device="cpu")
+def test_only_what_applies_is_tried_on_grey_and_on_many_channels(device, channels):
+    network = Network(trained(RANGES["[-1, 1]"], channels), device=device)
     found = preprocessing_check(network, scenes(2, channels))
     assert [reading.name for reading in found.candidates] == ["[-1, 1]", "[0, 255]"]
     assert "better: [-1, 1]; " in found.warning
@@ -122,8 +122,8 @@ def test_channels_that_are_equal_are_not_reversed():
     assert not [reading.name for reading in found.candidates if "none" in reading.name or "its own" in reading.name]
 
 
-def test_a_preprocessing_that_resizes_leaves_only_the_order_of_the_channels():
-    half = Network(trained(RANGES["none"]), preprocess=lambda x: x[..., ::2, ::2], device="cpu")
+def test_a_preprocessing_that_resizes_leaves_only_the_order_of_the_channels(device):
+    half = Network(trained(RANGES["none"]), preprocess=lambda x: x[..., ::2, ::2], device=device)
     found = preprocessing_check(half, scenes(1))
     assert [reading.name for reading in found.candidates] == ["its own, channels reversed"]
     assert "makes (1, 3, 8, 8) of (1, 3, 16, 16), so no other range is compared" in found.notes[0]
@@ -168,9 +168,9 @@ def test_without_a_trained_batch_norm_nothing_tells_and_that_is_said(norm):
     assert len(found.candidates) == 7 and all(reading.probability for reading in found.candidates)
 
 
-def test_labels_name_the_prediction_and_the_network_is_left_alone(house):
+def test_labels_name_the_prediction_and_the_network_is_left_alone(device, house):
     module = trained(RANGES["none"]).train()
-    network = Network(module, labels=["ant", "bee", "cat", "dog"], device="cpu")
+    network = Network(module, labels=["ant", "bee", "cat", "dog"], device=device)
     with house(module):
         found = preprocessing_check(network, scenes(1))
     assert found.target is not None and found.label == network.labels[found.target]  # type: ignore[index]
@@ -191,8 +191,8 @@ def test_the_embedded_network_fits_its_own_preprocessing(name, demo_network):
 
 
 @pytest.mark.parametrize("name, right", [("coffee", "[-1, 1]"), ("chelsea", "ImageNet's")])
-def test_what_goes_wrong_with_the_embedded_network_is_caught(name, right, demo_network):
-    image, bare = demo.photo(name, size=224), Network(demo_network.module, labels=demo_network.labels, device="cpu")
+def test_what_goes_wrong_with_the_embedded_network_is_caught(device, name, right, demo_network):
+    image, bare = demo.photo(name, size=224), Network(demo_network.module, labels=demo_network.labels, device=device)
     assert f"better: {right}" in preprocessing_check(bare, image).warning
     assert "better: its own, channels reversed; " in preprocessing_check(demo_network, image.flip(1)).warning
     assert preprocessing_check(demo_network, demo_network.enter(image)).warning

@@ -45,12 +45,12 @@ def test_alexnet():
     assert found["1"] == found["0"] and found["4"] == found["3"]
 
 
-def test_resnet18():
+def test_resnet18(device):
     from torchvision.models import resnet18
 
     with torch.device("meta"):  # its weights do not matter
         net = resnet18()
-    found = fields(net.to_empty(device="cpu").double(), 1, 3, 64, 64)
+    found = fields(net.to_empty(device=device).double(), 1, 3, 64, 64)
     assert [found[name] for name in ("conv1", "maxpool", "layer1", "layer2", "layer3", "layer4")] == [
         (side, side) for side in (7, 11, 43, 99, 211, 435)
     ]
@@ -159,7 +159,7 @@ CASES = {
     "tokens": (lambda x, c: c(x).flatten(2).transpose(1, 2), [conv(4, stride=4)], (4, 4)),
     "written in parts": (lambda x, c: written(torch.zeros_like(x), c(x)) + x, [conv(3, padding=1)], None),
     "written to by a view": (lambda x, c: added_by_a_view(c(x), x.sum()), [conv(3)], None),
-    "out of sight": (lambda x, c: x + torch.from_numpy(c(x).detach().numpy()), [conv(3, padding=1)], None),
+    "out of sight": (lambda x, c: x + torch.from_numpy(c(x).detach().cpu().numpy()).to(x), [conv(3, padding=1)], None),
     "not from the images": (lambda x: torch.ones(1, 1, 4, 4, dtype=torch.float64), [], None),
 }
 
@@ -368,7 +368,7 @@ def test_resizing_against_brute_force(first, size, mode, last):
     assert all(s <= f <= s + 2 * first["stride"] * (61 // size + 1) for s, f in zip(seen, found, strict=True))
 
 
-def test_layers_and_activations_agree_under_a_preprocessing_that_resizes():
-    net = Network(nn.Sequential(nn.Conv2d(1, 1, 3)), preprocess=lambda x: F.avg_pool2d(x, 2), device="cpu")
+def test_layers_and_activations_agree_under_a_preprocessing_that_resizes(device):
+    net = Network(nn.Sequential(nn.Conv2d(1, 1, 3)), preprocess=lambda x: F.avg_pool2d(x, 2), device=device)
     images = torch.zeros(1, 1, 12, 12)
     assert layers(net, images)[0].shape == tuple(activations(net, images, ["0"])["0"].shape)

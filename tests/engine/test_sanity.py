@@ -28,8 +28,8 @@ def test_similarity_is_ssim(pictures):
     second[1] = first[1] * 0.7 + second[1] * 0.1
     for k, found in enumerate(structural_similarity(first, second).tolist()):
         full: Any = reference_similarity(
-            first[k].numpy(),
-            second[k].numpy(),
+            first[k].cpu().numpy(),
+            second[k].cpu().numpy(),
             data_range=1,
             gaussian_weights=True,
             sigma=1.5,

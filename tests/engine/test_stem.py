@@ -74,7 +74,7 @@ def network_of(case: tuple[Any, Any]) -> Network:
     assert net.norm.running_mean is not None and net.norm.running_var is not None
     net.norm.running_mean.add_(torch.tensor([0.1, -0.2, 0.3, 0.0]))
     net.norm.running_var.mul_(0.4)
-    return Network(net, preprocess=case[1], device="cpu")
+    return Network(net, preprocess=case[1], device=net.norm.running_mean.device)
 
 
 def way_in(network: Network, images: Tensor) -> bool:

@@ -104,21 +104,21 @@ CHANGES: dict[str, Any] = {
 
 @pytest.mark.parametrize("method", ["gradient", "guided_backprop", "grad_cam", "integrated_gradients", "occlusion"])
 @pytest.mark.parametrize("name", CHANGES)
-def test_every_change_of_the_module_counts(name, method, net, house, pictures):
-    network, images = Network(net, device="cpu"), pictures(1, 3, 9, 8)
+def test_every_change_of_the_module_counts(device, name, method, net, house, pictures):
+    network, images = Network(net, device=device), pictures(1, 3, 9, 8)
     options = {"layer": "conv"} if method == "grad_cam" else {}
     before = attribute(network, images, 1, method=method, **options)
     with torch.random.fork_rng():
         CHANGES[name](net)
     with house(net):
         found = attribute(network, images, 1, method=method, **options)
-    fresh = attribute(Network(net, device="cpu"), images, 1, method=method, **options)
+    fresh = attribute(Network(net, device=device), images, 1, method=method, **options)
     assert torch.equal(found.map, fresh.map) and torch.equal(found.score, fresh.score)
     assert found.score.dtype != before.score.dtype or not torch.equal(found.score, before.score)
 
 
-def test_what_the_hook_leaves_is_gone_with_it(net, pictures):
-    network, images = Network(net, device="cpu"), pictures(1, 3, 9, 8)
+def test_what_the_hook_leaves_is_gone_with_it(device, net, pictures):
+    network, images = Network(net, device=device), pictures(1, 3, 9, 8)
     before = attribute(network, images, 1).map
     handle = net.conv.register_forward_hook(lambda part, args, output: output * 2)
     assert not torch.equal(attribute(network, images, 1).map, before)
@@ -126,8 +126,8 @@ def test_what_the_hook_leaves_is_gone_with_it(net, pictures):
     assert torch.equal(attribute(network, images, 1).map, before)
 
 
-def test_the_train_flag_changes_nothing(net, house, pictures):
-    network, images = Network(net, device="cpu"), pictures(2, 3, 9, 8)
+def test_the_train_flag_changes_nothing(device, net, house, pictures):
+    network, images = Network(net, device=device), pictures(2, 3, 9, 8)
     expected = attribute(network, images, 1).map
     for mode in (True, False):
         net.train(mode)
@@ -135,8 +135,8 @@ def test_the_train_flag_changes_nothing(net, house, pictures):
             assert torch.equal(attribute(network, images, 1).map, expected)
 
 
-def test_another_module_preprocessing_or_device_counts(net, pictures):
-    network, images = Network(net, device="cpu"), pictures(1, 3, 9, 8)
+def test_another_module_preprocessing_or_device_counts(device, net, pictures):
+    network, images = Network(net, device=device), pictures(1, 3, 9, 8)
     attribute(network, images, 1)
     network.preprocess = lambda images: 1 - images
     assert torch.equal(attribute(network, images, 1).map, -attribute(net, 1 - images, 1).map)
@@ -149,8 +149,8 @@ def test_another_module_preprocessing_or_device_counts(net, pictures):
         assert next(twin.parameters()).is_meta
 
 
-def test_the_same_twin_is_lent_while_nothing_changes(net, pictures):
-    network, images = Network(net, device="cpu"), pictures(1, 3, 9, 8)
+def test_the_same_twin_is_lent_while_nothing_changes(device, net, pictures):
+    network, images = Network(net, device=device), pictures(1, 3, 9, 8)
     with network.borrowed() as first:
         assert not any(part.training for part in first.modules())
     for method in ("gradient", "guided_backprop", "grad_cam", "input_x_gradient"):
@@ -178,16 +178,16 @@ SPOILED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", SPOILED)
-def test_a_twin_that_was_spoiled_is_not_lent_again_as_it_is(name, net, pictures):
-    network, images = Network(net, device="cpu"), pictures(1, 3, 9, 8)
+def test_a_twin_that_was_spoiled_is_not_lent_again_as_it_is(device, name, net, pictures):
+    network, images = Network(net, device=device), pictures(1, 3, 9, 8)
     expected = attribute(network, images, 1).map
     with network.borrowed() as twin:
         SPOILED[name](twin)
     assert torch.equal(attribute(network, images, 1).map, expected)
 
 
-def test_after_an_error_a_new_one_is_made(net):
-    network = Network(net, device="cpu")
+def test_after_an_error_a_new_one_is_made(device, net):
+    network = Network(net, device=device)
     with network.borrowed() as first:
         pass
     with pytest.raises(KeyboardInterrupt), network.borrowed() as same:
@@ -213,28 +213,28 @@ class Counting(nn.Module):
 
 
 @pytest.mark.parametrize("where", ["number", "tensor", "box"])
-def test_a_network_that_counts_begins_anew_each_time(where, house, pictures):
-    network, images = Network(Counting(where), device="cpu"), pictures(1, 3, 9, 8)
+def test_a_network_that_counts_begins_anew_each_time(device, where, house, pictures):
+    network, images = Network(Counting(where), device=device), pictures(1, 3, 9, 8)
     with house(network.module):
         first, *others = (attribute(network, images, 1) for _ in range(3))
     assert first.map.any() and all(torch.equal(each.map, first.map) for each in others)
 
 
-def test_a_network_that_cannot_be_watched_gets_a_new_twin_each_time(pictures):
+def test_a_network_that_cannot_be_watched_gets_a_new_twin_each_time(device, pictures):
     compiled: Any = torch.compile(nn.Sequential(nn.Conv2d(3, 4, 3)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         scripted = torch.jit.trace(nn.ReLU(), pictures(1, 3, 9, 8))
     for module in (Counting("box"), nn.Sequential(scripted), compiled):
-        network = Network(module, device="cpu")
+        network = Network(module, device=device)
         with network.borrowed() as first:
             pass
         with network.borrowed() as second:
             assert second is not first
 
 
-def test_a_copy_of_a_network_makes_its_own(net, pictures):
-    network, images = Network(net, device="cpu"), pictures(1, 3, 9, 8)
+def test_a_copy_of_a_network_makes_its_own(device, net, pictures):
+    network, images = Network(net, device=device), pictures(1, 3, 9, 8)
     found = attribute(network, images, 1).map
     other = copy.deepcopy(network)
     twice(net.conv.weight)
@@ -242,8 +242,8 @@ def test_a_copy_of_a_network_makes_its_own(net, pictures):
     assert not torch.equal(attribute(network, images, 1).map, found)
 
 
-def test_several_threads_share_a_network(net, pictures):
-    network, images = Network(net, device="cpu"), [pictures(1, 3, 9, 8, seed=k) for k in range(4)]
+def test_several_threads_share_a_network(device, net, pictures):
+    network, images = Network(net, device=device), [pictures(1, 3, 9, 8, seed=k) for k in range(4)]
     expected = [attribute(net, image, 1, method="guided_backprop").map for image in images]
     wrong: list[int] = []
 
@@ -261,8 +261,8 @@ def test_several_threads_share_a_network(net, pictures):
 
 
 @pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode])
-def test_the_callers_grad_mode_plays_no_part(around, net, pictures):
-    network, images = Network(net, device="cpu"), pictures(1, 3, 9, 8)
+def test_the_callers_grad_mode_plays_no_part(device, around, net, pictures):
+    network, images = Network(net, device=device), pictures(1, 3, 9, 8)
     with around():
         first = attribute(network, images, 1).map
         net.norm.running_var.mul_(2)
@@ -272,8 +272,8 @@ def test_the_callers_grad_mode_plays_no_part(around, net, pictures):
     assert not torch.equal(first, second)
 
 
-def test_a_training_loop_that_writes_statistics_by_hand_counts(net, pictures):
-    network, images = Network(net, device="cpu"), pictures(4, 3, 9, 8)
+def test_a_training_loop_that_writes_statistics_by_hand_counts(device, net, pictures):
+    network, images = Network(net, device=device), pictures(4, 3, 9, 8)
     before = attribute(network, images, 1).map
     F.batch_norm(net.conv(images).detach(), net.norm.running_mean, net.norm.running_var, training=True, momentum=0.9)
     assert torch.equal(attribute(network, images, 1).map, attribute(net, images, 1).map)

@@ -162,7 +162,7 @@ ACTIVATIONS: dict[str, Any] = {
     "without a gradient": (without_gradient, "clamp"),
     "through data": (through_data, "data"),
     "data replaced": (data_replaced, "data"),
-    "by numpy": (lambda x: x * torch.from_numpy(np.float64(x.detach().numpy() > 0)), "numpy"),
+    "by numpy": (lambda x: x * torch.from_numpy(np.float64(x.detach().cpu().numpy() > 0)).to(x), "numpy"),
     "by numbers": (lambda x: x * torch.tensor((x > 0).tolist()), "tolist"),
     "the winner takes all": (largest_of_each_place, "argmax"),
     "indices of the largest": (lambda x: x.gather(1, x.argsort(1)), "argsort"),
@@ -194,9 +194,9 @@ def test_an_activation_without_a_rule_is_refused_by_name(function, named, method
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("as_relu", [name for name in ACTIVATIONS if name != "attention"][:30:6])
-def test_nothing_is_left_from_a_call_that_was_understood(as_relu, method, pictures):
+def test_nothing_is_left_from_a_call_that_was_understood(device, as_relu, method, pictures):
     net: Any = built(lambda x: x)
-    network = Network(net, device="cpu")
+    network = Network(net, device=device)
     image = pictures(1, 3, 9, 9)
     expected = attribute(network, image, 1, method=method).map
     net.function = ACTIVATIONS[as_relu][0]
@@ -219,8 +219,8 @@ class Branching(nn.Module):
         return self.head(y.mean((2, 3)))
 
 
-def test_a_branch_that_the_last_picture_did_not_take_is_looked_at(pictures):
-    network = Network(Branching().double(), device="cpu")
+def test_a_branch_that_the_last_picture_did_not_take_is_looked_at(device, pictures):
+    network = Network(Branching().double(), device=device)
     for _ in range(2):
         assert attribute(network, pictures(1, 3, 9, 9, high=0.3), 1, method="guided_backprop").map.any()
         with pytest.raises(ValueError, match="gt"):
@@ -461,8 +461,8 @@ def test_a_gate_that_is_an_activation_elsewhere_is_refused(pictures):
         attribute(built(both), pictures(1, 3, 9, 9), 1, method="guided_backprop")
 
 
-def test_preprocessing_is_left_to_the_ordinary_gradient(pictures):
-    network = Network(built(lambda x: x), preprocess=lambda images: images.clamp(0.3, 0.7) ** 2.2, device="cpu")
+def test_preprocessing_is_left_to_the_ordinary_gradient(device, pictures):
+    network = Network(built(lambda x: x), preprocess=lambda images: images.clamp(0.3, 0.7) ** 2.2, device=device)
     found = attribute(network, image := pictures(1, 3, 9, 9), 1, method="guided_backprop").map
     entered = (image.clamp(0.3, 0.7) ** 2.2).detach()
     inner = attribute(network.module, entered, 1, method="guided_backprop").map
