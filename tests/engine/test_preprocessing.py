@@ -129,13 +129,13 @@ def test_a_preprocessing_that_resizes_leaves_only_the_order_of_the_channels(devi
     assert "makes (1, 3, 8, 8) of (1, 3, 16, 16), so no other range is compared" in found.notes[0]
 
 
-def test_what_is_predicted_either_way_is_said_once():
+def test_what_is_predicted_either_way_is_said_once(device):
     net = trained(RANGES["[-1, 1]"])
     sure = nn.Sequential(net, nn.Softmax(1), Weighted())
-    warning = preprocessing_check(Network(sure, labels=["cat", "dog"], device="cpu"), scenes(1)).warning
+    warning = preprocessing_check(Network(sure, labels=["cat", "dog"], device=device), scenes(1)).warning
     assert warning.endswith("met in training, and it still predicts 'cat'.")
     less = nn.Sequential(net, Weighted(0.1))
-    warning = preprocessing_check(Network(less, labels=["cat", "dog"], device="cpu"), scenes(1)).warning
+    warning = preprocessing_check(Network(less, labels=["cat", "dog"], device=device), scenes(1)).warning
     assert re.search(r", and it still predicts 'cat' \(0\.\d\d, not 0\.\d\d\)\.$", warning)
 
 
