@@ -108,17 +108,18 @@ class Climb:
                 "the network overflowed, or the learning rate is too high"
             )
         if size.all():
-            return score, gradient, ()
+            return score, gradient, self._prepared.batching.notes
         with Rectifiers(redirected):
             _, other = self._pass(images, view, seed, shape)
         gradient = torch.where((size == 0).view(-1, 1, 1, 1), other, gradient)
         stuck = ~gradient.flatten(1).any(1)
         if stuck.all() and not self._moved:
             raise RuntimeError(self._cannot_move(score))
+        note = "The plain gradient is zero here (a ReLU is shut), so the redirected one is used."
         if stuck.any():
             rows = ", ".join(str(i) for i in stuck.nonzero().flatten().tolist())
-            return score, gradient, (f"No gradient reaches image {rows}: it stays as it is.",)
-        return score, gradient, ("The plain gradient is zero here (a ReLU is shut), so the redirected one is used.",)
+            note = f"No gradient reaches image {rows}: it stays as it is."
+        return score, gradient, (*self._prepared.batching.notes, note)
 
     def _cannot_move(self, score: Tensor) -> str:
         what = ", ".join(str(one) for one in self.objectives[:3])
@@ -132,10 +133,9 @@ class Climb:
         self, images: Tensor, view: Callable[[Tensor], Tensor], seed: int, shape: Callable[[Tensor], Tensor]
     ) -> tuple[Tensor, Tensor]:
         images = images.detach().requires_grad_()
-        with dealing(Deal(seed)) as deal:
-            with Draws(deal):
-                seen = view(images)
-            activations = self._prepared(seen)
+        with dealing(Deal(seed)) as deal, Draws(deal):
+            seen = view(images)
+        activations = self._prepared(seen, seed)
         count = len(self.objectives)
         rows = [activations.of_image(i) if count > 1 else activations for i in range(count)]
         total, gradient = torch.zeros(len(images), device=self.device, dtype=self.dtype), torch.zeros_like(images)

@@ -132,7 +132,7 @@ def faithfulness(
         insertion = {**references.insertion, **insertion}
         deletion = {**references.deletion, **deletion}
     areas = [{name: torch.trapezoid(c, fractions) for name, c in each.items()} for each in (insertion, deletion)]
-    return Faithfulness(fractions, insertion, deletion, areas[0], areas[1], _notes(plane, *areas))
+    return Faithfulness(fractions, insertion, deletion, areas[0], areas[1], [*question.notes, *_notes(plane, *areas)])
 
 
 def blanked(images: Tensor, blank: str | float | Tensor) -> Tensor:

@@ -198,7 +198,7 @@ def _invert(
             steps,
             -loss,
             lambda values=values: values.clone(),
-            (*notes, *steady.notes, *said),
+            (*notes, *match.notes, *steady.notes, *said),
             loss=loss,
             converged=converged,
             masks=match.target.masks,

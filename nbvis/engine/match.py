@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from .backward import gradients
-from .chance import unchanged_chance
 from .network import Network
 from .noisy import Noisy, Pass
 from .prepare import Prepared
@@ -33,6 +32,11 @@ class Match:
     def __init__(self, pose: Callable[[Network], Posed], weights: Mapping[str, float], start: Tensor):
         self._pose, self._weights, self._start = pose, weights, start
         self._prepared: Prepared | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on how the pictures are shown to the network."""
+        return self._prepared.batching.notes if self._prepared else ()
 
     def start(self, network: Network, images: Tensor) -> tuple[Tensor, Tensor] | None:
         """Takes the target from this network, unless it is the one before with the weights it had.
@@ -68,7 +72,7 @@ class Match:
         """Loss (rows,) and gradient of those rows of the images."""
         assert self._prepared is not None
         leaf, dropouts = images[rows].requires_grad_(), self.noisy.dropouts
-        with unchanged_chance(0), dropouts if dropouts.always_on else nullcontext():
+        with dropouts if dropouts.always_on else nullcontext():
             found = self._prepared(leaf)
         losses = []
         for name, weight in self._weights.items():

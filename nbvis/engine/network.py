@@ -1,9 +1,9 @@
 """A network: a module with the way pictures enter it and the names of what comes out."""
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,9 @@ from .chance import unchanged_chance
 from .entrance import Entrance
 from .images import Images, as_images
 from .layout import Activations, axes_of
-from .twin import KeptTwin, eager, tensors_of, twin_of
+from .twin import KeptTwin, eager, tensors_of, twin_of, versions_of, weights_of
+
+_T = TypeVar("_T")
 
 
 class Network:
@@ -133,13 +135,34 @@ class Network:
     @contextmanager
     def borrowed(self) -> Iterator[nn.Module]:
         """A twin for one short run, up to its backward pass; the same one as before, as long as it is a true twin."""
+        with self._lent() as kept:
+            yield kept.twin
+
+    def remembered(self, asked: Hashable, find: Callable[[], _T]) -> _T:
+        """What `find` gives; it is called once, as long as the module and the preprocessing are what they were.
+
+        Weights do not count, so it has to be something that does not depend on their values.
+        """
+        with self._lent() as kept:
+            preprocess, found = kept.known.get(asked, (None, None))
+            if asked not in kept.known or preprocess is not self.preprocess:
+                weights = weights_of(self.module)
+                versions = versions_of(weights)
+                found = find()
+                # If somebody trains it meanwhile, what was found may come of that.
+                if versions_of(weights) == versions:
+                    kept.known[asked] = self.preprocess, found
+            return found  # type: ignore[return-value]
+
+    @contextmanager
+    def _lent(self) -> Iterator[KeptTwin]:
         try:
             kept = self._kept.pop()  # whoever runs meanwhile, in another thread, makes its own
         except IndexError:
             kept = None
         if kept is None or kept.module is not self.module or kept.device != self.device or not kept.renewed():
             kept = KeptTwin(self.module, self.twin(), self.device)
-        yield kept.twin
+        yield kept
         # Not after an error, which may have left anything on it.
         if kept.lasting:
             self._kept[:] = [kept]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from .batching import batching
 from .capture import OUTPUT, LayerError, address, count_calls, explained, tapped
 from .chance import unchanged_chance
 from .dropout import Dropouts, Noise, Poison, keyed, refuse_unused, unheeded
@@ -63,6 +64,7 @@ class Noisy:
         self._insert = insert
         with torch.no_grad(), unchanged_chance():
             self._calls = count_calls(network, images, [*self.names, *([insert] if insert else [])])
+        self._fresh = batching(network, images, self.names, {name: self._calls[name] for name in self.names}).fresh
         self.dropouts = Dropouts()
         self._quiet, self._loud = network.twin(), self._twin()
         out_of_reach = unheeded(eager(network.module))
@@ -156,9 +158,11 @@ class Noisy:
         outputs: list[object] = []
         twin = self._quiet if noise is None else self._loud
         for k, (chunk, number) in enumerate(zip(chunks, numbers, strict=True)):
+            if self._fresh:
+                twin = self.network.twin() if noise is None else self._twin()
             self.dropouts.noise = None if noise is None else noise[k]
             with unchanged_chance(number), self.dropouts, tapped(twin, self.names) as answers:
-                outputs.append(explained(self.network, chunk, lambda c=chunk: twin(self.network.enter(c))))
+                outputs.append(explained(self.network, chunk, lambda c=chunk, run=twin: run(self.network.enter(c))))
             found.append(self.network.read({name: answers[name].detach() for name in self.names}))
         self.dropouts.noise = None
         drawn = [keyed(each.drawn) for each in noise or ()]

@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from .batching import Batching, batching
 from .capture import count_calls, explained, forward
 from .chance import unchanged_chance
 from .layout import Activations, Layout
@@ -44,7 +45,7 @@ class Prepared:
             pass; or "none", which keeps every rounding of the network itself.
 
     Attributes:
-        draws_chance: whether the network draws random numbers.
+        batching: how pictures are shown to it.
         entrance: the name of its first convolution, if it has one and calls it once.
         whole: bytes of all that one image makes on the way, which is about what a backward pass keeps.
         widest: bytes of the largest of it.
@@ -59,12 +60,21 @@ class Prepared:
         self.names = tuple(names)
         self._copied = copied
         self._trial = images[:1].detach()
-        with torch.inference_mode(False), torch.no_grad(), unchanged_chance() as drew:
-            self._make()
-        self.draws_chance = drew[0]
+        self._try()
 
-    def __call__(self, images: Tensor) -> Activations:
-        """The activations by name, with their graph; the forward pass stops after the last one."""
+    def __call__(self, images: Tensor, seed: int = 0) -> Activations:
+        """The activations by name, with their graph; the forward pass stops after the last one.
+
+        Args:
+            images: (batch, channels, height, width).
+            seed: of what the network draws, if it draws random numbers.
+        """
+        return self.network.read(self.batching.answer(images, self._shown, seed))
+
+    def _shown(self, images: Tensor) -> Activations:
+        """What it gives for pictures that are shown to it together."""
+        if self.batching.fresh:
+            return forward(self.network.twin(), self.network.enter(images), self.names, self._calls, self._layout)
         while True:
             try:
                 found = self._run(images, self.names, self._calls, self._layout)
@@ -73,7 +83,7 @@ class Prepared:
                     raise
             else:
                 if not self._strays:
-                    return self.network.read(found)
+                    return found
             self._pairs = [pair for pair in self._pairs if pair not in self._strays]
             self._module = self._built()
 
@@ -93,13 +103,19 @@ class Prepared:
         if network is self.network and self._made_from.holds():
             return False
         self.network = network
+        if _structure(network.module) != self._structure:
+            self._try()
+            return True
         with torch.inference_mode(False), torch.no_grad(), unchanged_chance():
-            if _structure(network.module) == self._structure:
-                self._made_from = Imprint(network.module)
-                self._module = self._built()
-            else:
-                self._make()
+            self._made_from = Imprint(network.module)
+            self._module = self._built()
         return True
+
+    def _try(self) -> None:
+        self.batching = Batching()
+        with torch.inference_mode(False), torch.no_grad(), unchanged_chance():
+            self._make()
+        self.batching = batching(self.network, self._trial, self.names, self._calls)
 
     def _make(self) -> None:
         original = self.network.module

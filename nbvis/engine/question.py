@@ -1,10 +1,8 @@
 """A question put to a network: what drove this target, at the image or at a layer; and the passes that answer it."""
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +11,7 @@ from torch.utils import checkpoint
 
 from .axes import Axes
 from .backward import gradients
+from .batching import Batching, batching
 from .capture import OUTPUT, LayerError, address, counted_calls, explained, not_one_tensor, one_pass
 from .chance import unchanged_chance
 from .followed import Followed
@@ -30,9 +29,10 @@ from .unruled import unruled
 _MOST_AT_ONCE = {"cpu": (3, 32), "mps": (16, 32), "cuda": (32, 64)}
 """Images in one chunk at most, with and without gradients; more gradients at once are hardly faster on the CPU."""
 
-_CACHED = 40 * 2**20
-"""Bytes of a chunk's activations beyond which a forward pass on the CPU is hardly faster for each image, and soon
-slower, since they leave the cache (measured)."""
+_ROOM = {"cpu": (2**30, 40 * 2**20), "mps": (2**30, 2**30), "cuda": (2**31, 2**31)}
+"""Bytes of a chunk's activations, with and without gradients: what any such device has, so that the same call rounds
+alike on every machine. On the CPU a forward pass of more is hardly faster for each image, and soon slower, since they
+leave the cache (measured)."""
 
 Points = Callable[[Tensor, Tensor], Tensor]
 """(rows, samples) → for each k, what the network is shown of image rows[k] in sample number samples[k]."""
@@ -81,17 +81,19 @@ class Question:
 
     def backward(self, rule: Rule | None = None) -> tuple[Tensor, Tensor]:
         """The values at the place of the map, and the gradient of the score there, by a ReLU rule if given."""
+        batching = self._batching() if len(self.images) > 1 else Batching()
         with torch.inference_mode(False), torch.enable_grad(), self.network.borrowed() as module:
-            values, scores = self._forward(module, self.images, self.rows, rule=rule)
+            values, scores = self._forward(module, batching, self.images, self.rows, rule=rule)
             self.score = scores.detach()
-            return values.detach(), self._gradient(scores, values)
+            return torch.cat(values).detach(), self._gradient(scores, values)
 
     def values(self, images: Tensor) -> Tensor:
         """The images themselves, or the layer's answer to them."""
         if self.layer is None:
             return images
+        batching = self._batching()
         with torch.inference_mode(False), torch.no_grad(), self.network.borrowed() as module:
-            return self._forward(module, images, self.rows)[0].detach()
+            return torch.cat(self._forward(module, batching, images, self.rows)[0]).detach()
 
     def scores(self, images: Tensor) -> Tensor:
         """The score of each image of the batch, (batch,)."""
@@ -104,18 +106,18 @@ class Question:
         Args:
             points: gives what the network is shown.
             weights: one for each sample.
-            chunk: pairs at once; None to choose by the free memory.
+            chunk: pairs at once; None to choose.
             inside: whether the points are values at the layer, not images.
         """
         with torch.inference_mode(False), torch.enable_grad():
             if self.layer is None:
                 return self._mean_at_images(points, weights, chunk)
-            total = _Sums(len(self.images))
+            total, batching = _Sums(len(self.images)), self._batching()
             with self.network.borrowed() as module:
                 for rows, samples in self._chunks(len(weights), chunk):
                     shown = points(rows, samples)
                     given = (self.images[rows], shown) if inside else (shown, None)
-                    values, scores = self._forward(module, given[0], rows, values=given[1])
+                    values, scores = self._forward(module, batching, given[0], rows, values=given[1])
                     total.add(rows, self._gradient(scores, values), [weights[k] for k in samples.tolist()])
             return total.stacked()
 
@@ -129,9 +131,9 @@ class Question:
                 scores = self._prepared_scores(values, rows)
                 edge, factors = stem.way_in(scores), [weights[k] for k in samples.tolist()]
                 if edge is None:
-                    at_images.add(rows, self._gradient(scores, values), factors)
+                    at_images.add(rows, self._gradient(scores, [values]), factors)
                 else:
-                    at_stem.add(rows, self._gradient(scores, edge), factors)
+                    at_stem.add(rows, self._gradient(scores, [edge]), factors)
         if at_stem.rows:
             at_images.add(self.rows, stem.at_images(at_stem.stacked(), self.images), [1.0] * len(self.rows))
         return at_images.stacked()
@@ -152,17 +154,15 @@ class Question:
 
         Args:
             samples: of each image.
-            chunk: pairs at once; None for as many as speed asks for and a quarter of the free memory allows.
+            chunk: pairs at once; None for as many as speed asks for and as fit into a room that each kind of device
+                has, by the bytes that one image makes on its way.
         """
         if chunk is None:
-            prepared, device = self._prepare(), self.images.device
+            prepared, kind = self._prepare(), 0 if self.gradients else 1
             # A backward pass holds as much again as the forward pass leaves, a forward pass a few tensors at a time.
             needed = 2 * prepared.whole if self.gradients else 6 * prepared.widest
-            free = _free_memory(device) // 4
-            if device.type == "cpu" and not self.gradients:
-                free = min(free, _CACHED)
-            most = _MOST_AT_ONCE.get(device.type, _MOST_AT_ONCE["cpu"])[0 if self.gradients else 1]
-            size = max(1, min(most, free // max(1, needed)))
+            most, room = (each.get(self.images.device.type, each["cpu"])[kind] for each in (_MOST_AT_ONCE, _ROOM))
+            size = max(1, min(most, room // max(1, needed)))
         else:
             size = whole(chunk, "chunk", 1)
         count = len(self.images) * samples
@@ -175,19 +175,42 @@ class Question:
     def _forward(
         self,
         module: nn.Module,
+        batching: Batching,
         images: Tensor,
         rows: Tensor,
         *,
         rule: Rule | None = None,
         values: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """What lies at the place of the map, cut off from what is before it, and the scores that follow from it."""
+    ) -> tuple[list[Tensor], Tensor]:
+        """What lies at the place of the map, cut off from what is before it, and the scores that follow from it.
+
+        The place comes in parts: all pictures at once, or one by one.
+        """
+        shown = images.split(1) if batching.apart else (images,)
+        given = [None] * len(shown) if values is None else values.chunk(len(shown))
+        limits = None if OUTPUT in self.target.names else self._limits(module)
+        places, answers = [], []
+        for each, value in zip(shown, given, strict=True):
+            twin = self.network.twin() if batching.fresh else module
+            place, answer = self._shown(twin, each, rule, value, limits)
+            places.append(place)
+            answers.append(answer)
+        return places, self.target.scores(self.network.read(batching.joined(answers)), rows)
+
+    def _shown(
+        self,
+        module: nn.Module,
+        images: Tensor,
+        rule: Rule | None,
+        values: Tensor | None,
+        limits: Mapping[str, int] | None,
+    ) -> tuple[Tensor, Activations]:
+        """What lies at the place of the map, and the activations that the target is scored by."""
         leaf = images.detach().requires_grad_(torch.is_grad_enabled()) if self.layer is None else images.detach()
         held: list[tuple[int, Tensor]] = []
         # A class is read off the output, which has no rows and columns to look for.
         plain = self.layer is None and self.target.objective is None
         layout = None if plain else layout_of(module, (self.layer or "", *self.target.names))
-        limits = None if OUTPUT in self.target.names else self._limits(module)
 
         def run() -> tuple[Tensor, Activations, Followed | None]:
             with unchanged_chance(seed=0):
@@ -216,7 +239,7 @@ class Question:
         place, activations, way = explained(self.network, images, run)
         if way is not None:
             self._check_rules(way, activations, place)
-        return place, self.target.scores(self.network.read(activations), rows)
+        return place, activations
 
     def _place(
         self, module: nn.Module, values: Tensor | None, trace: Trace | None
@@ -234,10 +257,18 @@ class Question:
             self._call = calls[self.layer] - 1
         return {name: calls[name] for name in self.target.names}
 
+    def _batching(self) -> Batching:
+        """How pictures are shown to the network, which the reader is told."""
+        found = batching(self.network, self.images, self.target.names)
+        self._note(*found.notes)
+        return found
+
+    def _note(self, *notes: str) -> None:
+        self.notes += [note for note in notes if note not in self.notes]
+
     def _prepared_scores(self, images: Tensor, rows: Tensor, read: Reading | None = None) -> Tensor:
         prepared = self._prepare()
-        with unchanged_chance(seed=0):  # so that the same call gives the same map
-            activations = explained(self.network, images, lambda: prepared(images))
+        activations = explained(self.network, images, lambda: prepared(images))
         return (read or self.target.scores)(activations, rows)
 
     def _prepare(self) -> Prepared:
@@ -246,12 +277,12 @@ class Question:
             # is nearly zero may fall on the other side of its ReLU, and the gradient jumps.
             copied = "none" if self.gradients else "small"
             self._prepared = Prepared(self.network, self.target.names, self.images, copied)
+            self._note(*self._prepared.batching.notes)
         return self._prepared
 
-    def _gradient(self, scores: Tensor, place: Tensor | GradientEdge) -> Tensor:
-        places: Any = [place]
+    def _gradient(self, scores: Tensor, places: Sequence[Tensor] | Sequence[GradientEdge]) -> Tensor:
         try:
-            (found,) = gradients(scores, places, self.network.dtype)
+            found = [each for each in gradients(scores, places, self.network.dtype) if each is not None]
         except RuntimeError as error:
             if "use_reentrant" not in str(error):
                 raise
@@ -259,9 +290,9 @@ class Question:
                 "the network runs a part in torch.utils.checkpoint with use_reentrant=True, which gives no gradient at "
                 "chosen places: say use_reentrant=False there, or switch checkpointing off"
             ) from error
-        if found is None:
+        if len(found) < len(places):
             raise ValueError(self._without_gradient())
-        return found
+        return torch.cat(found)
 
     def _without_gradient(self) -> str:
         where = "the images" if self.layer is None else f"layer {self.layer!r}"
@@ -289,11 +320,9 @@ class Question:
                 "gradient, so use that"
             )
         if way.met["leaky_relu"] and self.method == "deconvnet":
-            self.notes.append(
-                "deconvnet knows no slope: a LeakyReLU lets through what comes back positive, as a ReLU does."
-            )
+            self._note("deconvnet knows no slope: a LeakyReLU lets through what comes back positive, as a ReLU does.")
         if not ruled:
-            self.notes.append("No ReLU lies between the target and the map, so this is the plain gradient.")
+            self._note("No ReLU lies between the target and the map, so this is the plain gradient.")
 
 
 class _Sums:
@@ -317,15 +346,6 @@ class _Sums:
     def stacked(self) -> Tensor:
         """The sums as one batch."""
         return torch.stack(self.rows)
-
-
-def _free_memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):  # not every system says
-        return 2**30
 
 
 @contextmanager

@@ -36,7 +36,7 @@ class Stem:
         self._edge: GradientEdge | None = None
         # In half precision a sum of gradients would lose what each adds to it.
         whole = prepared.network.dtype == prepared.network.precision
-        self._affine = whole and not prepared.draws_chance and self._adds_up(images[:1].detach())
+        self._affine = whole and not prepared.batching.apart and self._adds_up(images[:1].detach())
 
     @contextmanager
     def watched(self) -> Iterator["Stem"]:

@@ -197,9 +197,11 @@ class KeptTwin:
 
     Attributes:
         lasting: whether all there is to compare can be compared; without that it is good for once.
+        known: what was found out about it, by what was asked.
     """
 
     def __init__(self, module: nn.Module, twin: nn.Module, device: torch.device):
+        self.known: dict[Any, Any] = {}
         self.module, self.twin, self.device = module, twin, device
         self._sides = _Contents(module), _Contents(twin)
         self._weights: list[tuple[Tensor, Tensor]] = []

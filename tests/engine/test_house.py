@@ -432,5 +432,7 @@ def test_a_hook_that_records_is_given_a_graph_as_often_as_documented(convnet, pi
     recorded = []
     net[3].register_forward_hook(lambda part, given, output: recorded.append(output))
     call, times = RECORDED[name]
+    if draws and name == "integrated gradients":
+        times = 6  # a network that draws is shown pictures one by one, whatever the chunk
     call(net, images)
     assert recorded and sum(output.requires_grad for output in recorded) == times

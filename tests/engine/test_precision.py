@@ -1,6 +1,7 @@
 """Networks in half precision: pictures, maps and scores are in single precision, and much as the single network's."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -138,7 +139,11 @@ def test_dropout_is_inverted(pair, pictures, optimizer):
 @pytest.mark.parametrize("method", METHODS)
 def test_maps_are_much_the_same(pair, pictures, method, layer):
     layer = None if method == "occlusion" else layer
-    options = {"occlusion": {"window": 8}, "integrated_gradients": {"steps": 8}, "smoothgrad": {"samples": 8}}
+    options: dict[str, Any] = {
+        "occlusion": {"window": 8},
+        "integrated_gradients": {"steps": 8},
+        "smoothgrad": {"samples": 8},
+    }
     maps = []
     for network in pair:
         found = attribute(
