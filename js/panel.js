@@ -265,9 +265,10 @@ function sentences(model, signal, elsewhere = () => false) {
   let own = "";
   const show = () => {
     const error = model.get("error") || own, notes = notesOf(model).filter((note) => !elsewhere(note));
-    const rows = notes.map((note) => el("div", { class: "note", text: note }));
+    const doing = model.get("_doing");
+    const rows = [...(doing ? [doing] : []), ...notes].map((note) => el("div", { class: "note", text: note }));
     root.replaceChildren(...(error ? [el("div", { class: "note bad", role: "alert", text: error })] : []), ...rows);
   };
-  follow(model, signal, ["error", "notes"], show);
+  follow(model, signal, ["error", "notes", "_doing"], show);
   return { root, complain: (/** @type {string} */ sentence) => { own = sentence; show(); } };
 }

@@ -159,7 +159,7 @@ export function channelPicker(model, signal, named, none) {
     which.root.hidden = !model.get("layer");
     which.show();
   };
-  follow(model, signal, ["channel", "layer"], show);
+  follow(model, signal, ["channel", "layer", "layers"], show);
   return [which.root, row];
 }
 

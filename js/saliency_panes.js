@@ -10,7 +10,7 @@ import { ask, el, follow, short, tell } from "./shared.js";
  * one answers the question before
  * @typedef {{
  *   type: "frame", frame: number, format: "" | "png", state: string, doing: string, done: number, total: number,
- *   left: number | null, panes: Pane[], film: number[],
+ *   left: number | null, panes: Pane[], film: number[], outdated: boolean,
  * }} SaliencyFrame
  * @typedef {{row: number, column: number}} Pixel
  * @typedef {{width: number, height: number}} Size pixels

@@ -139,7 +139,20 @@ function methodChips({ model, signal, complain }) {
   return { parts: [group, el("div", { class: "said" }, button, el("div", { class: "stack" }, ...said))], press, compare };
 }
 
-/** What is explained: a class to search, or what else there is. @param {Panel} panel */
+/** What is explained, once the classes are known. @param {Panel} panel */
+function target(panel) {
+  const root = el("div", { class: "explained" });
+  let outdated = new AbortController();
+  follow(panel.model, panel.signal, ["labels"], () => {
+    outdated.abort();
+    outdated = new AbortController();
+    panel.signal.addEventListener("abort", () => outdated.abort());
+    root.replaceChildren(targetPicker({ ...panel, signal: outdated.signal }));
+  });
+  return root;
+}
+
+/** A class to search, or what else there is. @param {Panel} panel */
 function targetPicker({ model, signal }) {
   const /** @type {string[]} */ labels = model.get("labels");
   const top = () => /** @type {[number, string, number][]} */ (model.get("top"));
@@ -265,8 +278,8 @@ function progress({ model, expect }) {
     busy = frame.state === "running";
     if (busy && !before) later();
     if (!busy) { clearTimeout(timer); working.classList.add("kept"); }
-    again.hidden = frame.state !== "stopped" && frame.state !== "error";
-    again.textContent = frame.state === "error" ? "Try again" : "Compute";
+    again.hidden = frame.state !== "stopped" && frame.state !== "error" && !frame.outdated;
+    again.textContent = frame.outdated ? "Compute again" : frame.state === "error" ? "Try again" : "Compute";
     words.textContent = progressText(frame);
     bar.style.width = `${(100 * frame.done) / Math.max(frame.total, 1)}%`;
     track.setAttribute("aria-valuemax", String(Math.max(frame.total, 1)));
@@ -302,7 +315,7 @@ function render(context) {
       el("div", { class: "checks" }, faithfulnessBars(panel), check.root));
     keepHeight(body, signal);
     return {
-      inside: [el("div", { class: "toolbar" }, ...chips.parts, targetPicker(panel)), body],
+      inside: [el("div", { class: "toolbar" }, ...chips.parts, target(panel)), body],
       keys: {
         c: chips.compare, Escape: work.cancel,
         ...Object.fromEntries(methods.map((_, index) => [`${index + 1}`, () => chips.press(index)])),

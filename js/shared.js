@@ -193,26 +193,26 @@ export function keepHeight(element, signal) {
  * @param {Model} model @param {AbortSignal} signal @param {string} name
  */
 export function slider(model, signal, name) {
-  const /** @type {Control} */ control = model.get("_controls")[name];
+  const now = () => /** @type {Control} */ (model.get("_controls")[name]), { label, help, unit } = now();
   const id = `nbvis-${Math.random().toString(36).slice(2)}`;
   /** @param {number} value */
   const set = (value) => { model.set(name, value); model.save_changes(); };
   const range = el("input", {
-    type: "range", id, min: 0, max: 1, step: "any", title: control.help,
-    oninput: () => set(valueAt(Number(range.value), control)),
-    onkeydown: (/** @type {KeyboardEvent} */ event) => nudge(event, model.get(name), control, set),
+    type: "range", id, min: 0, max: 1, step: "any", title: help,
+    oninput: () => set(valueAt(Number(range.value), now())),
+    onkeydown: (/** @type {KeyboardEvent} */ event) => nudge(event, model.get(name), now(), set),
   });
-  const field = numberField(`${control.label}, value`, signal, (value) => (value === null ? show() : set(value)));
+  const field = numberField(`${label}, value`, signal, (value) => (value === null ? show() : set(value)));
   const show = () => {
-    const value = model.get(name);
-    range.value = position(value, control);
-    range.style.setProperty("--at", `${100 * position(value, control)}%`);
-    range.setAttribute("aria-valuetext", `${typed(value)} ${control.unit}`.trim());
+    const value = model.get(name), place = position(value, now());
+    range.value = place;
+    range.style.setProperty("--at", `${100 * place}%`);
+    range.setAttribute("aria-valuetext", `${typed(value)} ${unit}`.trim());
     field.value = typed(value);
   };
-  follow(model, signal, [name], show);
-  return el("div", { class: "row" }, el("label", { for: id, text: control.label, title: control.help }), range,
-    el("span", { class: "amount" }, field, el("span", { class: "unit", text: control.unit })));
+  follow(model, signal, [name, "_controls"], show);
+  return el("div", { class: "row" }, el("label", { for: id, text: label, title: help }), range,
+    el("span", { class: "amount" }, field, el("span", { class: "unit", text: unit })));
 }
 
 /**

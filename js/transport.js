@@ -83,10 +83,16 @@ export function transport(model, signal, expect, readings = SCORES) {
   const step = () => { expect(); tell(model, { type: "step" }); };
   const restart = () => { expect(); tell(model, { type: "restart" }); };
   const status = el("span", { class: "status" }), score = el("span", { class: "score" }), plot = curve(readings);
-  follow(model, signal, ["running", "state"], () => {
-    const running = model.get("running"), paused = model.get("state") === "paused";
-    const label = running ? "Pause" : paused ? "Go on" : "Play";
+  /** @type {any} */ let last = null;
+  const stand = () => {
+    const doing = model.get("_doing"), pausing = model.get("state") === "running" && !model.get("running");
+    status.textContent = doing || (pausing ? "Pausing after this step…" : last ? readings.standing(last) : "");
+  };
+  follow(model, signal, ["running", "state", "_doing"], () => {
+    const running = model.get("running"), resting = ["running", "paused"].includes(model.get("state"));
+    const label = running ? "Pause" : resting ? "Go on" : "Play";
     play.replaceChildren(icon(running ? "pause" : "play"), el("span", { text: label }));
+    stand();
   });
   const root = el("footer", { role: "presentation" }, play,
     iconButton("step", "Step", { onclick: step, title: "One step, then rest" }),
@@ -95,7 +101,8 @@ export function transport(model, signal, expect, readings = SCORES) {
   /** @param {any} header */
   const show = (header) => {
     const number = readings.number(header);
-    status.textContent = readings.standing(header);
+    last = header;
+    stand();
     score.textContent = number === null ? "" : `${readings.value.toLowerCase()} ${short(number)}`;
     plot.show(header);
   };

@@ -207,6 +207,18 @@ class Session:
                 return Past(self._options | self._inbox, [], None)
             return Past(dict(self.origin), list(self.changes), self.last)
 
+    @property
+    def differing(self) -> set[str]:
+        """The options that are asked for by now and are not those of what is shown; none before the first step."""
+        with self._lock:
+            if self.last is None:
+                return set()
+            shown = dict(self.origin)
+            for _, changed in self.changes:
+                shown |= changed
+            asked = self._options | self._inbox
+        return {name for name, value in asked.items() if not _same(value, shown.get(name))}
+
     def curve(self, reduce: Callable[[Tensor], Tensor]) -> list[list[float]]:
         """[index, value] of the run so far, thinned; `reduce` makes scores (steps, batch) one value a step."""
         return self._progress.curve(reduce)
@@ -386,6 +398,10 @@ class Session:
         with self._lock:
             start = {"type": "frame", "frame": self._gate.number, "rev": self._reflected, "format": format}
             return start | {"state": self.state} | self._progress.fields(self._options)
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one is other or (isinstance(one, int | float | tuple) and one == other)
 
 
 def described(error: BaseException) -> str:

@@ -225,8 +225,13 @@ class Widget(anywidget.AnyWidget):
             now.reads, now.view = before
 
     @property
+    def _from_a_view(self) -> bool:
+        """Whether what is being done was asked for by a view."""
+        return getattr(self._asking, "view", False)
+
+    @property
     def _told_by_a_view(self) -> bool:
-        return getattr(self._asking, "view", False) or threading.current_thread().name == "nbvis"
+        return self._from_a_view or threading.current_thread().name == "nbvis"
 
     def _wait_for_look(self, timeout: float | None = None) -> None:
         """Somebody reads what the first look finds."""
@@ -312,6 +317,10 @@ class Widget(anywidget.AnyWidget):
             self.state, self.running = state, self._is_running()
             self._telling = None
             self.notes = self._current_notes()
+
+    def _check_network(self) -> None:
+        """Says so if the network is not what it was when what is shown was found; takes no pass."""
+        raise NotImplementedError
 
     def _update_still(self) -> None:
         """Renews the picture that stays in the saved notebook."""

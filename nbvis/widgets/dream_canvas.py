@@ -279,12 +279,18 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
 
     @t.validate("octaves", "octave_scale")
     def _validate_octaves(self, proposal: Any) -> float:
+        name, value = proposal["trait"].name, proposal["value"]
+        if self._from_a_view and value > (high := self._controls[name]["high"]):
+            raise InvalidValueError(
+                f"{proposal['trait'].label} ({name}) is at most {high:g} here: the smallest octave of "
+                f"{self._shape[2]} × {self._shape[3]} pixels would be too small for the network"
+            )
         scales: dict[str, Any] = {"octaves": self.octaves, "octave_scale": self.octave_scale}
         try:
-            octave_sizes(self._shape[2], self._shape[3], **scales | {proposal["trait"].name: proposal["value"]})
+            octave_sizes(self._shape[2], self._shape[3], **scales | {name: value})
         except ValueError as error:
             raise InvalidValueError(str(error)) from error
-        return proposal["value"]
+        return value
 
     @t.observe("objective")
     def _on_objective(self, change: Any) -> None:
@@ -316,8 +322,8 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
         changed = {name: value for name, value in options.items() if self._options.get(name) is not value}
         self._options = options
         self.expression = "" if options["objective"] is None else str(options["objective"])
-        if changed and hasattr(self, "_session"):
-            self._session.change(**changed)
+        if hasattr(self, "_session"):
+            self._changed(changed, remake=True)
 
     def _objective(self) -> Objective | None:
         if self._own is not None:
@@ -349,7 +355,17 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
 
 
 def _dream(network: Network, options: dict[str, Any]) -> Steps:
-    return dream(network, options.pop("objective"), options.pop("images"), **options)
+    images, octaves = options.pop("images"), options["octaves"]
+    try:
+        return dream(network, options.pop("objective"), images, **options)
+    except RuntimeError as error:
+        if octaves == 1:
+            raise
+        height, width = octave_sizes(images.shape[2], images.shape[3], octaves, options["octave_scale"])[0]
+        small = (
+            f"The smallest of {octaves} octaves has {height} × {width} pixels: fewer octaves or a smaller octave scale"
+        )
+        raise RuntimeError(f"{error}. {small} keep it larger.") from error
 
 
 @functools.lru_cache(64)

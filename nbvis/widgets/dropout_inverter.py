@@ -262,8 +262,7 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
         wanted, before = self._options(), self._wanted
         changed = {name: value for name, value in wanted.items() if before[name] != value}
         self._wanted = wanted
-        if changed:
-            self._session.change(**changed)
+        self._changed(changed, remake=bool(changed.keys() - LIVE))
         # What a finished run was about has changed, so it is made for the new question: a slider drags it along.
         if (self._session.state == "finished" and changed.keys() - LIVE) or (change["name"] == "sweep" and self.sweep):
             self.play()

@@ -85,6 +85,9 @@ def _before_a_cell(info: Any) -> None:
 
 def _after_a_cell(result: Any) -> None:
     end_forgotten()
+    for widget in list(_alive):
+        if hasattr(widget, "_session"):
+            widget._check_network()
     if _alive:
         _end_forgotten_in(SOON)
         _end_forgotten_in(GRACE + SOON)

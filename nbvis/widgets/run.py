@@ -5,11 +5,13 @@ are the trait `running`. A frame is a JPEG while it runs and a PNG when it rests
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
 
+from nbvis.engine import Network
+from nbvis.engine.twin import fingerprint
 from nbvis.sessions import Finding, Frame, Session, described, encoded, picture
 
 from .base import Widget
@@ -19,6 +21,8 @@ class RunWidget(Widget):
     """A panel on a run that plays, pauses, takes one step, and begins again."""
 
     _session: Session
+    _network: Network
+    _weights: tuple[int, ...] = ()
     _later: Callable[[], None] | None = None
 
     def play(self) -> None:
@@ -99,10 +103,49 @@ class RunWidget(Widget):
         return encoded(picture(self.result), lossless=True)
 
     def _current_notes(self) -> str:
-        return "\n".join(self._session.last.notes) if self._session.last else ""
+        last = self._session.last
+        return "\n".join([*(last.notes if last else ()), *self._outdated()])
+
+    def _outdated(self) -> list[str]:
+        """Sentences on what has changed since the picture was made, while it rests."""
+        session = self._session
+        if session.last is None or session.state == "running":
+            return []
+        if session.differing:
+            way = "Go on" if session.state == "paused" else "Play"
+            return [f"The picture was made with other settings than the panel shows: {way} takes these."]
+        if self._weights and self._weights != fingerprint(self._network.module):
+            return ["The network has changed since the picture was made: Restart makes it anew."]
+        return []
+
+    def _check_network(self) -> None:
+        with self._traits_lock, self._unhurried():
+            self.notes = self._current_notes()
+
+    def _changed(self, options: Mapping[str, Any], remake: bool) -> None:
+        """Hands changed options to the session.
+
+        Args:
+            options: what has changed.
+            remake: whether it makes the picture of a run that is over anew, if a view has changed it.
+        """
+        if not options:
+            return
+        self._session.change(**options)
+        if (
+            remake
+            and self._from_a_view
+            and self._session.state in ("finished", "error")
+            and self._session.last is not None
+        ):
+            self.play()
+        else:
+            self._check_network()
 
     def _on_frame(self, frame: Frame) -> None:
         """Passes on what the session tells, on its thread."""
+        if frame.header["state"] == "running":
+            self._weights = fingerprint(self._network.module)
         self._told()
         self.send(frame.header, list(frame.pictures) or None)
         if frame.header["format"] == "png":

@@ -365,11 +365,21 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
 
     def _renew(self) -> None:
         """Shows it anew; if the network is not what it was when all was answered, asks again."""
-        unanswered = self._subject.changed or any(self._session.get(asked) is None for asked in self._asked())
-        if self._session.state == "finished" and unanswered:
+        if self._outdated():
             self._ask()
         else:
             self._session.changed()
+
+    def _check_network(self) -> None:
+        if self._outdated():
+            self._session.changed()
+            self._told()
+
+    def _outdated(self) -> bool:
+        """Whether the network is not what it was when all was answered."""
+        if self._session.state != "finished" or not self._subject.looked:
+            return False
+        return self._subject.changed or any(self._session.get(asked) is None for asked in self._asked())
 
     def _answers(self) -> list[tuple[Asked, Attribution | Refusal | None]]:
         """The answers to what is shown, once they are there."""
@@ -409,6 +419,7 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
             input_line=self._subject.certainty(self._subject.explained(self.target)) if shown else "",
             waiting="Not computed yet: it was cancelled or failed." if stopped else "",
             keeps=self._session.state != "stopped",
+            outdated=self._outdated(),
         )
 
     def _locked_limits(self, shown: list[Shown]) -> Limits | None:
@@ -451,11 +462,13 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
         places = iter(range(len(pictures)))
         indexes = [next(places) if picture else -1 for picture in pictures]
         header |= {"panes": [pane.header(index) for pane, index in zip(panes, indexes, strict=False)]}
-        header |= {"film": indexes[len(panes) :]}
+        header |= {"film": indexes[len(panes) :], "outdated": self._outdated()}
         self.send(header, [picture.png for picture in pictures if picture] or None)
 
     def _current_notes(self) -> str:
-        return scene.notes(self._scene(), self._measured(), self.randomization)
+        found = scene.notes(self._scene(), self._measured(), self.randomization)
+        old = "The network has changed since these maps were computed: Compute again." if self._outdated() else ""
+        return "\n".join(filter(None, [old, found]))
 
     def _picture(self) -> bytes:
         return scene.whole_sheet(self._panes(), self._subject.size)

@@ -52,6 +52,7 @@ class Scene(NamedTuple):
         input_line: what is said below the image.
         waiting: what stands in place of a map that is not there; empty while it is on its way.
         keeps: whether the map before stays until then.
+        outdated: whether all that is shown is of the network as it was before.
     """
 
     about: Hashable
@@ -62,6 +63,7 @@ class Scene(NamedTuple):
     input_line: str
     waiting: str
     keeps: bool
+    outdated: bool
 
     @property
     def size(self) -> tuple[int, int]:
@@ -175,7 +177,7 @@ def _pane(painter: Painter, scene: Scene, shown: Shown) -> Pane:
     size = (painted.image.height, painted.image.width) if painted.image else scene.size
     return Pane(
         asked.method, asked.label, painted.caption, found.layer or "", size, made, painted.between, painted.colors,
-        painted.note, stale,
+        painted.note, stale or scene.outdated,
     )  # fmt: skip
 
 

@@ -28,9 +28,11 @@ def test_step_restart_and_drawn_reach_the_session(make, heard):
     canvas._on_message(canvas, {"type": "step"}, [])
     assert canvas.wait(LONG) and canvas.state == "paused"
     newest = messages[-1][0]["frame"]
-    assert canvas._session._gate.in_flight()
+    (view,) = canvas._session._gate._views.values()
+    assert view.drawn < newest
     canvas._on_message(canvas, {"type": "drawn", "view": "a", "frame": newest}, [])
-    assert not canvas._session._gate.in_flight()
+    (view,) = canvas._session._gate._views.values()
+    assert view.drawn == newest and not canvas._session._gate.in_flight()
     canvas._on_message(canvas, {"type": "restart"}, [])
     assert canvas.wait(LONG) and canvas.state == "finished"
 
