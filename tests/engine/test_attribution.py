@@ -441,10 +441,10 @@ class Headed(nn.Module):
 
 @pytest.mark.parametrize("method", [*ONE_PASS, "integrated_gradients", "smoothgrad", "grad_cam", "guided_grad_cam"])
 @pytest.mark.parametrize("bare", [True, False])
-def test_an_inner_target_runs_no_further_than_it_needs(method, bare, pictures, calls):
+def test_an_inner_target_runs_no_further_than_it_needs(device, method, bare, pictures, calls):
     net, beside = seeded(Headed), seeded(Headed)
     beside.head = nn.Flatten()  # type: ignore[assignment]
-    network: Any = net if bare else Network(net, device="cpu")
+    network: Any = net if bare else Network(net, device=device)
     options: dict[str, Any] = {"steps": 2} if method == "integrated_gradients" else {}
     options |= {"samples": 2} if method == "smoothgrad" else {}
     layer = {"layer": "first"} if "cam" in method else {}
@@ -475,8 +475,8 @@ class Unsteady(nn.Module):
         return self.head(y.mean((2, 3)))
 
 
-def test_a_layer_that_is_called_more_often_for_another_picture_is_counted_anew(pictures):
-    network = Network(seeded(Unsteady), device="cpu")
+def test_a_layer_that_is_called_more_often_for_another_picture_is_counted_anew(device, pictures):
+    network = Network(seeded(Unsteady), device=device)
     conv: Any = network.module.conv
     dark, bright = pictures(1, 3, 9, 9, high=0.3), pictures(1, 3, 9, 9, low=0.7)
     for _ in range(2):

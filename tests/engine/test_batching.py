@@ -307,10 +307,10 @@ def ordinary() -> nn.Sequential:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("size", [(14, 16), (80, 90)])
-def test_an_ordinary_network_is_shown_batches_and_says_nothing(pictures, dtype, size):
+def test_an_ordinary_network_is_shown_batches_and_says_nothing(device, pictures, dtype, size):
     seen = []
     network = Network(
-        ordinary().to(dtype), preprocess=lambda images: (seen.append(len(images)), images)[1], device="cpu"
+        ordinary().to(dtype), preprocess=lambda images: (seen.append(len(images)), images)[1], device=device
     )
     found = attribute(network, pictures(3, 3, *size), 2, method="smoothgrad", samples=4, chunk=6)
     assert found.notes == [] and seen.count(6) == 2
@@ -319,18 +319,18 @@ def test_an_ordinary_network_is_shown_batches_and_says_nothing(pictures, dtype, 
 
 
 @pytest.mark.parametrize("name", ["resnet18", "vit_b_16", "swin_t", "convnext_tiny", "efficientnet_b0"])
-def test_real_networks_answer_each_picture_by_itself(pictures, name):
+def test_real_networks_answer_each_picture_by_itself(device, pictures, name):
     from torchvision import models
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = Network(models.get_model(name, weights=None).eval(), device="cpu")
+        network = Network(models.get_model(name, weights=None).eval(), device=device)
     images = pictures(1, 3, 224, 224).float()
     found = batching(network, images, [""])
     assert not found.apart and not found.fresh and found.notes == ()
 
 
-def test_layers_may_have_their_batch_in_another_dimension(photos):
+def test_layers_may_have_their_batch_in_another_dimension(device, photos):
     class Sequence(nn.Module):
         """Its inner layer has the batch second, as a transformer that is not `batch_first`."""
 
@@ -341,16 +341,16 @@ def test_layers_may_have_their_batch_in_another_dimension(photos):
         def forward(self, images):
             return self.inner(self.norm(images).flatten(2).permute(2, 0, 1)).mean(0)
 
-    found = batching(Network(Sequence(), device="cpu"), photos, ["inner", ""])
+    found = batching(Network(Sequence(), device=device), photos, ["inner", ""])
     assert found.apart and found.dimensions == {"inner": 1}
     parts = [Activations({"inner": torch.zeros(7, 1, 4), "": torch.zeros(1, 4)}) for _ in range(3)]
     assert found.joined(parts)["inner"].shape == (7, 3, 4) and found.joined(parts)[""].shape == (3, 4)
 
 
-def test_the_trial_is_made_once_as_long_as_the_network_is_what_it_was(photos):
+def test_the_trial_is_made_once_as_long_as_the_network_is_what_it_was(device, photos):
     seen = []
     net = ordinary()
-    network = Network(net, preprocess=lambda images: (seen.append(len(images)), images)[1], device="cpu")
+    network = Network(net, preprocess=lambda images: (seen.append(len(images)), images)[1], device=device)
 
     def passes():
         seen.clear()
@@ -367,9 +367,9 @@ def test_the_trial_is_made_once_as_long_as_the_network_is_what_it_was(photos):
     assert passes() > 3
 
 
-def test_the_default_chunk_does_not_depend_on_free_memory(photos, monkeypatch):
+def test_the_default_chunk_does_not_depend_on_free_memory(device, photos, monkeypatch):
     seen = []
-    network = Network(ordinary(), preprocess=lambda images: (seen.append(len(images)), images)[1], device="cpu")
+    network = Network(ordinary(), preprocess=lambda images: (seen.append(len(images)), images)[1], device=device)
 
     def shown():
         seen.clear()

@@ -152,12 +152,12 @@ BRANCHES = {  # the network's function, which takes another way where the pictur
 
 
 @pytest.mark.parametrize("name", BRANCHES)
-def test_a_later_way_around_a_folded_batch_norm_is_noticed(pictures, name):
+def test_a_later_way_around_a_folded_batch_norm_is_noticed(device, pictures, name):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = lived_in(Net(BRANCHES[name]).double())
     dark, bright = pictures(2, 3, 9, 8), pictures(2, 3, 9, 8, low=0.95, high=1.0)
-    prepared = Prepared(Network(net, device="cpu"), [""], dark)
+    prepared = Prepared(Network(net, device=device), [""], dark)
     assert norms(net) - norms(prepared._module) == 1
     for images in (dark, bright, dark, bright):
         images = images.clone().requires_grad_()
@@ -167,11 +167,11 @@ def test_a_later_way_around_a_folded_batch_norm_is_noticed(pictures, name):
         assert torch.allclose(given, expected, rtol=1e-9, atol=1e-12)
 
 
-def test_only_the_batch_norm_that_is_passed_by_goes_back_to_its_place(pictures):
+def test_only_the_batch_norm_that_is_passed_by_goes_back_to_its_place(device, pictures):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = lived_in(Net(lambda n, x: n.other(n.b(n.a(x) if x.mean() > 0.9 else n.norm(n.a(x))))).double())
-    prepared = Prepared(Network(net, device="cpu"), [""], pictures(1, 3, 9, 8))
+    prepared = Prepared(Network(net, device=device), [""], pictures(1, 3, 9, 8))
     assert norms(prepared._module) == 0
     prepared(pictures(1, 3, 9, 8, low=0.95, high=1.0))
     assert norms(prepared._module) == 1 and isinstance(prepared._module.get_submodule("norm"), nn.BatchNorm2d)

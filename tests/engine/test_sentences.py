@@ -87,8 +87,8 @@ def on_meta():
 ASKING = {
     "attribute": lambda net, images: attribute(net, images, 1),
     "occlusion": lambda net, images: attribute(net, images, 1, method="occlusion"),
-    "a network": lambda net, images: attribute(Network(net, device="cpu"), images, 1),
-    "its output": lambda net, images: Network(net, device="cpu")(images),
+    "a network": lambda net, images: attribute(Network(net, device=images.device), images, 1),
+    "its output": lambda net, images: Network(net, device=images.device)(images),
     "layers": layers,
     "activations": lambda net, images: activations(net, images, ["0"]),
     "ascend": lambda net, images: next(ascend(net, channel("0", 1), Fourier(9, 9))),

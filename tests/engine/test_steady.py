@@ -146,9 +146,9 @@ def test_the_check_catches_weights_of_two_moments(net):
 
 
 @pytest.mark.parametrize("how", TRAININGS)
-def test_without_a_steady_network_the_check_fails(net, how):
+def test_without_a_steady_network_the_check_fails(device, net, how):
     """What all the other tests rest on: a twin that shares the weights does see them of two moments."""
-    twin = Network(net, device="cpu").twin()
+    twin = Network(net, device=device).twin()
     with training(net, how) as trainer, pytest.raises(AssertionError):
         while trainer.thread.is_alive():
             with tapped(twin, ["seen"]) as seen:
@@ -157,8 +157,8 @@ def test_without_a_steady_network_the_check_fails(net, how):
 
 
 @pytest.mark.parametrize("how", TRAININGS)
-def test_no_snapshot_has_weights_of_two_moments(net, how):
-    steady = Steady(Network(net, device="cpu"))
+def test_no_snapshot_has_weights_of_two_moments(device, net, how):
+    steady = Steady(Network(net, device=device))
     with training(net, how):
         found = []
         while len(set(found)) < 40:
@@ -277,10 +277,10 @@ def attribute_counted(net, count, **options):
     return list(count)
 
 
-def test_without_training_nothing_is_copied_and_nothing_said(net):
+def test_without_training_nothing_is_copied_and_nothing_said(device, net):
     run = ascend(net, channel("seen", 0), Pixels(WHITE), steps=3)
     assert [step.notes for step in run] == [()] * 3
-    steady = Steady(Network(net, device="cpu"))
+    steady = Steady(Network(net, device=device))
     weights = steady.run(lambda network: {weight.data_ptr() for weight in network.twin().parameters()})
     assert weights == {weight.data_ptr() for weight in net.parameters()}
 
