@@ -1,4 +1,5 @@
 import { announcer, keepFocus, keepKeys, savedSentence, theme } from "./host.js";
+import { workingSize } from "./pickers.js";
 import { menu, popup } from "./popups.js";
 import { ask, bytes, download, el, follow, tell } from "./shared.js";
 

@@ -193,3 +193,25 @@ export function toggle(model, signal, name, [label, help], hint) {
   return el("div", { class: "row wide switch" }, el("label", { for: id, text: label, title: help }),
     el("span", {}, field, el("span", { class: "hint", text: hint, "aria-hidden": "true", onclick: () => field.click() })));
 }
+
+/**
+ * The size at which a large picture is worked on, with what each costs; nothing for a small one.
+ * @param {Model} model @param {AbortSignal} signal
+ */
+export function workingSize(model, signal) {
+  const root = el("div", { class: "working-size" });
+  follow(model, signal, ["_sizes", "working_size"], () => {
+    const /** @type {[string, string][]} */ sizes = model.get("_sizes");
+    const id = `nbvis-${Math.random().toString(36).slice(2)}`, help = "The size that a large picture is worked on at";
+    const onchange = () => {
+      model.set("working_size", field.value ? Number(field.value) : null);
+      model.save_changes();
+    };
+    const field = el("select", { id, title: help, onchange },
+      ...sizes.map(([value, text]) => el("option", { value, text })));
+    field.value = String(model.get("working_size") ?? "");
+    const row = el("div", { class: "row wide" }, el("label", { for: id, text: "Work at", title: help }), field);
+    root.replaceChildren(...(sizes.length ? [row] : []));
+  });
+  return root;
+}

@@ -30,6 +30,7 @@ from nbvis.sessions import Finding, Lookout, described
 
 from .forgetting import Showing, keep_track
 from .front_end import module_source, style_source
+from .given import WorkingSize
 from .hearing import Hearing, answer_where_asked
 from .numbers import controls, numbers
 
@@ -71,6 +72,11 @@ class Widget(anywidget.AnyWidget):
     error = t.Unicode("", help="What went wrong, empty if nothing did.").tag(sync=True)
     notes = t.Unicode("", help="Sentences that whoever looks should read, one a line.").tag(sync=True)
     subject = t.Unicode("", read_only=True, help="What it looks at: the network and the picture's size.").tag(sync=True)
+    working_size = WorkingSize(
+        None, help="Longer side in pixels at which the picture is worked on; None for all of it."
+    )
+    working_size.tag(sync=True)
+    _sizes = t.List(help="Sizes to work at, for a large picture: [longer side, text].").tag(sync=True)
     _doing = t.Unicode("", help="What is being found out about the network; empty once it is.").tag(sync=True)
     _controls = t.Dict(help="The sliders' bounds, labels and units.").tag(sync=True)
 

@@ -27,7 +27,7 @@ from nbvis.engine.network import as_network
 from nbvis.sessions import Finding, Session, described, picture, shown_as
 
 from .base import GRACE
-from .given import Given, GivenImage, given_image
+from .given import Given, GivenImage, fitted, given_image
 from .later import LaterList, LaterText
 from .numbers import InvalidValueError, Number, numbers, one_of
 from .page import page
@@ -87,7 +87,8 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
         **options: Any,
     ):
         self._network = as_network(network)
-        self._given = None if image is None else given_image(image, "DreamCanvas")
+        longest = options.pop("working_size", "auto")
+        self._given = None if image is None else given_image(image, "DreamCanvas", longest=longest)
         self._shape = self._shape_of(self._given)
         self._counts: dict[str, int] | None = None
         self._own, self._instead = objective, ("", None)
@@ -135,12 +136,12 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
         """Python source that makes the picture shown, from the network, the image and an objective of your own."""
         past, height, width = self._session.past, *self._shape[2:]
         noise = f"Fourier({height}, {width}, channels={self._shape[1]}, seed={past.origin['seed']}).image()"
-        image = self._given.source if self._given and past.origin["images"] is self._image else noise
+        image = self._given.source if self._given and past.origin["images"] is self._given.image else noise
         return dream_recipe(image, past)
 
     @property
     def _image(self) -> Tensor | None:
-        return self._given.image if self._given else None
+        return self._given.original if self._given else None
 
     def _shape_of(self, given: Given | None) -> tuple[int, ...]:
         return tuple(given.image.shape) if given else _noise_shape(self._network)
@@ -148,9 +149,13 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
     def _of_image(self) -> dict[str, Any]:
         """The traits that follow from the image."""
         starts = ["noise"] if self._given is None else ["image", "noise"]
-        return {"starts": starts, "start": starts[0], "size": list(self._shape[2:])}
+        found: dict[str, Any] = {"starts": starts, "start": starts[0], "size": list(self._shape[2:])}
+        if self._given:
+            found["working_size"] = self._given.longest
+        return found
 
     def _name_subject(self) -> None:
+        self._sizes = self._given.sizes() if self._given else []
         self.set_trait("subject", f"{self._network.name} · {self._shape[2]} × {self._shape[3]}")
 
     def _see(self) -> Finding:
@@ -203,14 +208,32 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
         if value is self._image:
             return self._image
         given = None if value is None else given_image(value, "DreamCanvas")
+        self._look_at(given)
+        return given.original if given else None
+
+    def _look_at(self, given: Given | None) -> None:
+        """Looks at another picture, or the same at another size."""
         shape = self._shape_of(given)
         octave_sizes(shape[2], shape[3], int(self.octaves), self.octave_scale)
         image = self._noise_or(given, shape)
         work = functools.partial(_seen, self._network, given, image, self._objective())
         look = self._find_out(work, self._on_seen)
         if look.error:
-            raise look.error
-        return given.image if given else None
+            raise InvalidValueError(described(look.error)) from look.error
+
+    @t.validate("working_size")
+    def _validate_working_size(self, proposal: Any) -> int | None:
+        longest = proposal["value"]
+        if self._given is None:
+            if longest is not None:
+                raise InvalidValueError("there is no picture to work on at another size: set image first")
+            return None
+        if longest == self._given.longest:
+            return longest
+        given = fitted(self._given, longest)
+        if given.longest != self._given.longest:
+            self._look_at(given)
+        return given.longest
 
     @t.validate("layer")
     def _validate_layer(self, proposal: Any) -> str:
@@ -265,7 +288,7 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
 
     def _on_failure(self, look: Finding) -> None:
         with self._traits_lock:
-            self.image = self._image
+            self.image, self.working_size = self._image, self._given.longest if self._given else None
             if self.objective is not self._own:
                 if self._own is None:
                     self.layer, self.channel = self._instead
@@ -337,7 +360,9 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
         return given.image if given else _noise(shape, self.seed)
 
     def _current_notes(self) -> str:
-        return "\n".join(filter(None, [shown_as(self._shape[1]), super()._current_notes()]))
+        return "\n".join(
+            filter(None, [self._given.note if self._given else "", shown_as(self._shape[1]), super()._current_notes()])
+        )
 
     def _page(self) -> str:
         facts = {"Network": self.subject, "Objective": self.expression}

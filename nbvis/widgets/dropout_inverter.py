@@ -25,7 +25,7 @@ from nbvis.engine.images import Images
 from nbvis.engine.network import as_network, named
 from nbvis.sessions import Finding, Frame, Session, described, encoded, shown_as
 
-from .given import Given, GivenImage, given_image
+from .given import Given, GivenImage, fitted, given_image
 from .inversion_pictures import InversionPainter, dropped_line
 from .inverting import LEVELS, LIVE, invert, rows_with_reasons
 from .later import LaterList, LaterText
@@ -94,15 +94,16 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
     _reached: list[str] | None
 
     def __init__(self, network: Network | nn.Module, image: Images, layer: str | None = None, **options: Any):
-        self._network, self._given = as_network(network), given_image(image, "DropoutInverter")
+        self._network = as_network(network)
+        self._given = given_image(image, "DropoutInverter", longest=options.pop("working_size", "auto"))
         self._reached = None
         self._painter = InversionPainter(self._network)
-        super().__init__(image=self._given.image, layer=layer or "", size=list(self._given.image.shape[2:]), **options)
+        super().__init__(image=self._given.original, layer=layer or "", **self._of_image() | options)
         self._name_subject()
         self._wanted = self._options()
         self._session = Session(
             functools.partial(invert, self._network),
-            self._wanted | {"images": self.image},
+            self._wanted | {"images": self._given.image},
             live=LIVE,
             listener=self._on_frame,
             paint=self._painter,
@@ -155,6 +156,7 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
         return inversion_recipe(self._given.source, self._session.past, self._session.state == "finished")
 
     def _name_subject(self) -> None:
+        self._sizes = self._given.sizes()
         self.set_trait("subject", f"{self._network.name} · {self.size[0]} × {self.size[1]}")
 
     def _see(self) -> Finding:
@@ -168,7 +170,8 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
             self._reached = [name for name, _, _, reason in looked.rows if not reason]
             if other:
                 with self.hold_trait_notifications():
-                    self.size = list(self._given.image.shape[2:])
+                    for name, value in self._of_image().items():
+                        self.set_trait(name, value)
                     self._name_subject()
             else:
                 if not self.layer and self._reached:
@@ -181,19 +184,35 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
             self._session.renew(images=self._given.image)
         self._seen()
 
+    def _of_image(self) -> dict[str, Any]:
+        """The traits that follow from the image."""
+        size = list(self._given.image.shape[2:])
+        return {"size": size, "working_size": self._given.longest}
+
     @t.validate("image")
     def _validate_image(self, proposal: Any) -> Tensor:
-        if proposal["value"] is self._given.image:
-            return self._given.image
+        if proposal["value"] is self._given.original:
+            return self._given.original
         given = given_image(proposal["value"], "DropoutInverter")
+        self._look_at(given)
+        return given.original
+
+    @t.validate("working_size")
+    def _validate_working_size(self, proposal: Any) -> int | None:
+        given = fitted(self._given, proposal["value"])
+        if given.longest != self._given.longest:
+            self._look_at(given)
+        return given.longest
+
+    def _look_at(self, given: Given) -> None:
+        """Looks at another picture, or the same at another size."""
         look = self._find_out(functools.partial(_looked, self._network, given), self._on_seen)
         if look.error:
-            raise look.error
-        return given.image
+            raise InvalidValueError(described(look.error)) from look.error
 
     def _on_failure(self, look: Finding) -> None:
         with self._traits_lock:
-            self.image = self._given.image
+            self.image, self.working_size = self._given.original, self._given.longest
         super()._on_failure(look)
 
     @t.validate("layer")
@@ -309,7 +328,7 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
                 self._refuse(described(error))
 
     def _current_notes(self) -> str:
-        notes, step = [shown_as(self.image.shape[1]), super()._current_notes()], self.last
+        notes, step = [self._given.note, shown_as(self.image.shape[1]), super()._current_notes()], self.last
         if step and step.converged.all() and (step.image == self._session.start.to(step.image)).all():
             why = "its loss was within the tolerance from the start" if step.loss.any() else "dropout changed nothing"
             notes.append(f"The picture is the original: {why}.")

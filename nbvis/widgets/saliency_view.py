@@ -30,7 +30,7 @@ from nbvis.sessions import Answers, Finding, Refusal, described
 
 from . import explaining, scene
 from .explaining import Asked
-from .given import given_image
+from .given import Given, fitted, given_image
 from .numbers import InvalidValueError
 from .page import page
 from .painting import COLORMAPS, Look
@@ -70,7 +70,8 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
     _session: Answers
 
     def __init__(self, network: Network | nn.Module, image: Images, target: Any = None, **options: Any):
-        self._subject = Subject(as_network(network), given_image(image, "SaliencyView", bounded=False))
+        given = given_image(image, "SaliencyView", bounded=False, longest=options.pop("working_size", "auto"))
+        self._subject = Subject(as_network(network), given)
         self._painter = Painter()
         self._clicked: tuple[Objective, int, int] | None = None
         self._before: dict[str, Attribution] = {}
@@ -79,7 +80,8 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
         self._wishes: set[str] = set()
         self._wish = 0
         super().__init__(
-            image=self._subject.image,
+            image=given.original,
+            working_size=given.longest,
             target=target,
             methods=explaining.methods(),
             views=[[name, view.label, view.sentence] for name, view in VIEWS.items()],
@@ -223,6 +225,7 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
         self.compare = [name for name in self.compare if name != self.method]
 
     def _name_subject(self) -> None:
+        self._sizes = self._subject.given.sizes()
         height, width = self._subject.size
         self.set_trait("subject", f"{self._subject.network.name} · {height} × {width}")
 
@@ -253,6 +256,7 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
                     self.layer = self.layer or subject.cam_layer
                 else:
                     self._before, self.covered = {}, []
+                    self.working_size = subject.given.longest
                     self._name_subject()
         self._with_space("layer", self.layer)
         if self.place:
@@ -268,19 +272,31 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
             self._session.fail(described(look.error) if look.error else "")
             return
         with self._traits_lock:
-            self.image, self.target = self._subject.image, self._fitting
+            given = self._subject.given
+            self.image, self.working_size, self.target = given.original, given.longest, self._fitting
         super()._on_failure(look)
 
     @t.validate("image")
     def _validate_image(self, proposal: Any) -> Tensor:
-        if proposal["value"] is self._subject.image:
-            return self._subject.image
+        if proposal["value"] is self._subject.given.original:
+            return self._subject.given.original
         given = given_image(proposal["value"], "SaliencyView", bounded=False)
+        self._look_at(given)
+        return given.original
+
+    @t.validate("working_size")
+    def _validate_working_size(self, proposal: Any) -> int | None:
+        given = fitted(self._subject.given, proposal["value"])
+        if given.longest != self._subject.given.longest:
+            self._look_at(given)
+        return given.longest
+
+    def _look_at(self, given: Given) -> None:
+        """Looks at another picture, or the same at another size."""
         subject = Subject(self._subject.network, given, self._subject.number + 1)
         look = self._find_out(functools.partial(_seen, subject), self._on_seen)
         if look.error:
             raise InvalidValueError(described(look.error)) from look.error
-        return given.image
 
     @t.validate("target")
     def _validate_target(self, proposal: Any) -> Any:
@@ -352,7 +368,7 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
             shown, image = self._asked(), subject.shown
         wanted = {
             "maps": [explaining.map_task(network, image, asked) for asked in shown],
-            "preprocessing": [explaining.preprocessing_task(network, self.image, subject.about[:2])],
+            "preprocessing": [explaining.preprocessing_task(network, subject.image, subject.about[:2])],
         }
         for kind in ("faithfulness", "sanity"):
             wanted[kind] = [task for task in self._session.wanted(kind) if task.key[1] in shown]
@@ -468,7 +484,7 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
     def _current_notes(self) -> str:
         found = scene.notes(self._scene(), self._measured(), self.randomization)
         old = "The network has changed since these maps were computed: Compute again." if self._outdated() else ""
-        return "\n".join(filter(None, [old, found]))
+        return "\n".join(filter(None, [old, self._subject.given.note, found]))
 
     def _picture(self) -> bytes:
         return scene.whole_sheet(self._panes(), self._subject.size)

@@ -34,6 +34,7 @@ class Subject:
         number: of the image.
 
     Attributes:
+        given: the image, and at what size it is worked on.
         image: (1, channels, height, width).
         source: Python that makes it from `image`, what was given.
         number: of the image.
@@ -48,7 +49,7 @@ class Subject:
 
     def __init__(self, network: Network, given: Given, number: int = 0):
         self.network, self.number = network, number
-        self.image, self.source = given
+        self.given, self.image, self.source = given, given.image, given.source
         self.looked, self.cam_layer = False, ""
         self.layers: list[list[Any]] = []
         self.flat: list[str] = []
