@@ -117,10 +117,12 @@ class Draws(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Runs the function."""
-        if not self._always and may_draw(func):
+        kwargs = kwargs or {}
+        # What draws from a generator of its own is not watched: PyTorch's first dispatch mode loads its whole compiler.
+        if not self._always and may_draw(func) and kwargs.get("generator") is None:
             with self._dealing:
-                return func(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
+                return func(*args, **kwargs)
+        return func(*args, **kwargs)
 
 
 def may_draw(func: Any) -> bool:
