@@ -257,6 +257,11 @@ export function notesOf(model) {
   return model.get("notes").split("\n").filter(Boolean);
 }
 
+/** The traceback of the network's own code, for whoever asks for it. @param {string} text */
+function traceback(text) {
+  return el("details", { class: "traceback" }, el("summary", { text: "The network's own traceback" }), el("pre", { text }));
+}
+
 /**
  * The error and the notes, as sentences.
  * @param {Model} model @param {AbortSignal} signal @param {(note: string) => boolean} elsewhere
@@ -268,8 +273,9 @@ function sentences(model, signal, elsewhere = () => false) {
     const error = model.get("error") || own, notes = notesOf(model).filter((note) => !elsewhere(note));
     const doing = model.get("_doing");
     const rows = [...(doing ? [doing] : []), ...notes].map((note) => el("div", { class: "note", text: note }));
-    root.replaceChildren(...(error ? [el("div", { class: "note bad", role: "alert", text: error })] : []), ...rows);
+    root.replaceChildren(...(error ? [el("div", { class: "note bad", role: "alert", text: error })] : []),
+      ...(model.get("error") && model.get("traceback") ? [traceback(model.get("traceback"))] : []), ...rows);
   };
-  follow(model, signal, ["error", "notes", "_doing"], show);
+  follow(model, signal, ["error", "traceback", "notes", "_doing"], show);
   return { root, complain: (/** @type {string} */ sentence) => { own = sentence; show(); } };
 }

@@ -7,6 +7,7 @@ from .lookout import Finding, Lookout
 from .progress import Progress
 from .session import Past, Session, described
 from .tasks import Known, Refusal, Task, Tell
+from .traced import traced
 
 __all__ = [
     "Answers",
@@ -25,4 +26,5 @@ __all__ = [
     "encoded",
     "picture",
     "shown_as",
+    "traced",
 ]

@@ -13,6 +13,7 @@ from .closing import close_at_exit
 from .gate import PATIENCE, Gate
 from .session import described
 from .tasks import Refusal, Task
+from .traced import traced
 
 KEPT = 64
 """Answers that are kept, the last used ones."""
@@ -38,6 +39,7 @@ class Answers:
     Attributes:
         state: "ready", "running", "paused", "stopped", "finished" or "error".
         error: why it is "error", otherwise empty.
+        traceback: that of the last error, from where the network's own code begins; empty if it was not raised there.
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class Answers:
         listens: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.perf_counter,
     ):
-        self.state, self.error, self.background = "ready", "", background
+        self.state, self.error, self.traceback, self.background = "ready", "", "", background
         self._listener, self._rested = weakref.WeakMethod(listener), weakref.WeakMethod(rested)
         self._gate, self._clock = gate or Gate(listens=listens), clock
         self._lock = threading.Condition()
@@ -217,10 +219,10 @@ class Answers:
             while len(self._found) > KEPT:
                 self._found.popitem(last=False)
 
-    def fail(self, error: str) -> None:
+    def fail(self, error: Exception) -> None:
         """Says that no answers can be had."""
         with self._lock:
-            self.state, self.error = "error", error
+            self.state, self.error, self.traceback = "error", described(error), traced(error)
             self._wanted.clear()
             self._changed = self._unrested = True
         self._show(anyway=True)
@@ -266,7 +268,7 @@ class Answers:
             self._tell(header)
         except Exception as failure:
             with self._lock:
-                self.state, self.error = "error", described(failure)
+                self.state, self.error, self.traceback = "error", described(failure), traced(failure)
                 header = self._header(False)
             with contextlib.suppress(Exception):  # it hears nothing at all
                 self._tell(header)
@@ -333,7 +335,7 @@ def _worked(reference: "weakref.ref[Answers]", task: Task) -> Callable[[Answers]
     except (ValueError, TypeError) as error:
         answer = Refusal(described(error))
     except Exception as error:
-        failure = described(error)
+        failure = error
         return lambda answers: answers.fail(failure)
     return lambda answers: answers._keep(task, answer)
 

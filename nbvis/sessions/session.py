@@ -14,6 +14,7 @@ from .closing import close_at_exit
 from .frames import Frame, encoded, picture
 from .gate import Gate
 from .progress import Progress
+from .traced import traced
 
 
 class Past(NamedTuple):
@@ -60,6 +61,7 @@ class Session:
     Attributes:
         state: "ready", "running", "paused", "stopped", "finished" or "error".
         error: why it is "error", otherwise empty.
+        traceback: that of the last error, from where the network's own code begins; empty if it was not raised there.
         rev: how many changes were asked for; each frame carries the number that it reflects.
         origin: the options that the run began with, or before the first step those that it will begin with.
         changes: (index, changed options) of what changed while it went: `index` is the first step it applied to.
@@ -78,7 +80,7 @@ class Session:
         listens: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.perf_counter,
     ):
-        self.state, self.error, self.background, self.rev = "ready", "", background, 0
+        self.state, self.error, self.traceback, self.background, self.rev = "ready", "", "", background, 0
         self.origin: dict[str, Any] = dict(options)
         self.changes: list[tuple[int, dict[str, Any]]] = []
         self._options, self._start, self._live = dict(options), start, live
@@ -148,12 +150,12 @@ class Session:
             self._deliver("png")
         return self.rev
 
-    def fail(self, error: str) -> None:
+    def fail(self, error: Exception) -> None:
         """Says that it cannot run, unless it does."""
         with self._lock:
             resting = self._thread is None
             if resting:
-                self.state, self.error = "error", error
+                self.state, self.error, self.traceback = "error", described(error), traced(error)
         if resting:
             self._tell_state()
 
@@ -304,6 +306,7 @@ class Session:
             return self._rest("finished")
         except Exception as error:
             where = "" if afresh or self.last is None else f"Step {self.last.index + 2}: "
+            self.traceback = traced(error)
             return self._rest("error", where + described(error))
         return True
 
@@ -357,7 +360,7 @@ class Session:
             try:
                 self._deliver("png")
             except Exception as failure:
-                self.state, self.error = "error", described(failure)
+                self.state, self.error, self.traceback = "error", described(failure), traced(failure)
             with self._lock:
                 if self._allowance != 0 or (self._renewed and not self._silent):
                     return True

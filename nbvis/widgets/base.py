@@ -26,7 +26,7 @@ import traitlets as t
 from IPython.display import display
 
 from nbvis.engine.network import near
-from nbvis.sessions import Finding, Lookout, described
+from nbvis.sessions import Finding, Lookout, described, traced
 
 from .forgetting import Showing, keep_track
 from .front_end import module_source, style_source
@@ -51,6 +51,7 @@ class Worker(Protocol):
 
     state: str
     error: str
+    traceback: str
     background: bool
     watched: bool
 
@@ -70,6 +71,7 @@ class Widget(anywidget.AnyWidget):
     running = t.Bool(False, help="Whether it runs; set it to play and to pause.").tag(sync=True)
     background = t.Bool(False, help="Whether it runs on when no view is left; otherwise it pauses.").tag(sync=True)
     error = t.Unicode("", help="What went wrong, empty if nothing did.").tag(sync=True)
+    traceback = t.Unicode("", help="Of an error of the network's own code, from where that begins.").tag(sync=True)
     notes = t.Unicode("", help="Sentences that whoever looks should read, one a line.").tag(sync=True)
     subject = t.Unicode("", read_only=True, help="What it looks at: the network and the picture's size.").tag(sync=True)
     working_size = WorkingSize(
@@ -82,7 +84,7 @@ class Widget(anywidget.AnyWidget):
 
     _session: Worker
     _look: Finding | None = None
-    _refusal = ""
+    _refusal = "", ""
 
     def __init_subclass__(cls, front_end: str = "", **options: Any):
         """Gives a widget its front end, the module and style sheet of that name with those they share."""
@@ -173,9 +175,9 @@ class Widget(anywidget.AnyWidget):
         with self._traits_lock, self._unhurried(by_a_view=True):
             try:
                 super().set_state(sync_data)
-                self._refuse("")
+                self._refuse(None)
             except (t.TraitError, ValueError, TypeError, RuntimeError) as error:
-                self._refuse(described(error))
+                self._refuse(error)
                 self.send_state([name for name in sync_data if name in self.keys])
 
     def get_state(self, *given: Any, **options: Any) -> dict[str, Any]:
@@ -211,13 +213,20 @@ class Widget(anywidget.AnyWidget):
 
     def _on_failure(self, look: Finding) -> None:
         """Takes back what turned out to be impossible, on the worker's thread."""
-        self._refuse(described(look.error) if look.error else "")
+        self._refuse(look.error)
 
-    def _refuse(self, why: str) -> None:
-        """Says why a value that was given was not taken; empty once one is, or something is asked for."""
+    def _refuse(self, error: Exception | None) -> None:
+        """Says why a value that was given was not taken; None once one is, or something is asked for."""
         with self._traits_lock:
-            self._refusal = why
-            self.error = why or self._session.error
+            ours = error is None or (isinstance(error, t.TraitError) and error.__cause__ is None)
+            self._refusal = described(error) if error else "", "" if ours or error is None else traced(error)
+            self.error, self.traceback = self._refusal if error else self._failure
+
+    @property
+    def _failure(self) -> tuple[str, str]:
+        """What went wrong and its traceback, both empty if nothing did."""
+        session = self._session
+        return (session.error, session.traceback) if session.error else ("", "")
 
     @contextmanager
     def _unhurried(self, by_a_view: bool = False) -> Iterator[None]:
@@ -317,8 +326,8 @@ class Widget(anywidget.AnyWidget):
     def _told(self) -> None:
         """Takes over where the session stands, on its thread or on a caller's."""
         with self._traits_lock, self._unhurried():
-            state, error = self._session.state, self._session.error
-            self.error = error or self._refusal
+            state = self._session.state
+            self.error, self.traceback = self._failure if self._session.error else self._refusal
             self._telling = threading.get_ident()
             self.state, self.running = state, self._is_running()
             self._telling = None

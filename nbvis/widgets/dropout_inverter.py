@@ -23,7 +23,7 @@ from nbvis.engine import InversionStep, Network
 from nbvis.engine.capture import address
 from nbvis.engine.images import Images
 from nbvis.engine.network import as_network, named
-from nbvis.sessions import Finding, Frame, Session, described, encoded, shown_as
+from nbvis.sessions import Finding, Frame, Session, encoded, shown_as
 
 from .given import Given, GivenImage, fitted, given_image
 from .inversion_pictures import InversionPainter, dropped_line
@@ -323,9 +323,9 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
             try:
                 with self.hold_trait_notifications():
                     self.layer, self.insert = layer, True
-                self._refuse("")
+                self._refuse(None)
             except t.TraitError as error:
-                self._refuse(described(error))
+                self._refuse(error)
 
     def _current_notes(self) -> str:
         notes, step = [self._given.note, shown_as(self.image.shape[1]), super()._current_notes()], self.last

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nbvis.engine import Network
 from nbvis.engine.twin import fingerprint
-from nbvis.sessions import Finding, Frame, Session, described, encoded, picture
+from nbvis.sessions import Finding, Frame, Session, encoded, picture
 
 from .base import Widget
 
@@ -68,7 +68,7 @@ class RunWidget(Widget):
 
     def _once_seen(self, act: Callable[[], None]) -> None:
         """Does it once the network has been looked at."""
-        self._refusal = ""
+        self._refusal = "", ""
         if not self._doing:
             return act()
         self._later = act
@@ -89,7 +89,8 @@ class RunWidget(Widget):
     def _on_failure(self, look: Finding) -> None:
         if look is self._look or self._look is None:
             self._later = None
-            self._session.fail(described(look.error) if look.error else "")
+            if look.error:
+                self._session.fail(look.error)
         else:
             super()._on_failure(look)
 

@@ -101,7 +101,7 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
 
     def play(self) -> None:
         """Computes what is missing."""
-        self._refusal = ""
+        self._refusal = "", ""
         if not self._subject.looked and self._look is not None and self._look.over:
             self._begin_to_see()
         self._ask()
@@ -269,7 +269,8 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
 
     def _on_failure(self, look: Finding) -> None:
         if not self._subject.looked:
-            self._session.fail(described(look.error) if look.error else "")
+            if look.error:
+                self._session.fail(look.error)
             return
         with self._traits_lock:
             given = self._subject.given
@@ -513,7 +514,7 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
             try:
                 acts[kind]()
             except (ValueError, RuntimeError) as error:
-                self._refuse(described(error))
+                self._refuse(error)
 
     def _on_click(self, place: dict[str, Any]) -> None:
         act = {"occlude": self.occlude, "unit": self.explain}.get(self.click)
