@@ -25,7 +25,8 @@ const named = (label) => [label, HELP[label]];
 /** Draws a view and returns its undo. @param {import("./panel.js").Context} context */
 function render(context) {
   const { model } = context;
-  const words = { title: "DreamCanvas", file: "dream", keys: KEYS, help: [...Object.entries(HELP), ...sliderHelp(model, SLIDERS)] };
+  const help = [...Object.entries(HELP), ...sliderHelp(model, SLIDERS)];
+  const words = { title: "DreamCanvas", file: "dream", keys: KEYS, help };
   return panel(context, words, (panel) => {
     const { signal, expect } = panel;
     const screen = picture(signal, 1), bar = transport(model, signal, expect);

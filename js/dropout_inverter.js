@@ -96,7 +96,8 @@ function probability({ model, signal }) {
   const id = `nbvis-${Math.random().toString(36).slice(2)}`;
   const oninput = () => { model.set("sample", Number(range.value)); model.save_changes(); };
   const range = el("input", { type: "range", id, min: 0, step: 1, oninput }), shown = el("output", { for: id });
-  const swept = el("div", { class: "row" }, el("label", { for: id, text: "Sweep of p", title: HELP["Sweep of p"] }), range,
+  const swept = el("div", { class: "row" },
+    el("label", { for: id, text: "Sweep of p", title: HELP["Sweep of p"] }), range,
     el("span", { class: "amount" }, shown, el("span", { class: "unit" })));
   const /** @type {(number | null)[]} */ levels = [];
   const point = () => {

@@ -18,7 +18,8 @@ export function channelCount(layers, name) {
 /**
  * @template Row
  * @typedef {{
- *   label: string, help: string, list: string, placeholder: string, shown(): string, aside(): string, rows(query: string): Row[],
+ *   label: string, help: string, list: string, placeholder: string,
+ *   shown(): string, aside(): string, rows(query: string): Row[],
  *   cells(row: Row): Node[], isNow(row: Row): boolean, pick(row: Row): void,
  *   count(found: number, query: string): string, none: string,
  * }} Choices
@@ -116,7 +117,8 @@ export function layerPicker(model, signal, [label, help], pick, trait = "layer",
 
 /**
  * A choice of few, as buttons side by side.
- * @param {[string, string]} named its label and what it is for @param {[string, string][]} choices value and text of each
+ * @param {[string, string]} named its label and what it is for
+ * @param {[string, string][]} choices value and text of each
  * @param {() => string} now @param {(value: string) => void} set
  */
 export function choice([label, help], choices, now, set) {
@@ -189,9 +191,10 @@ export function toggle(model, signal, name, [label, help], hint) {
   const id = `nbvis-${Math.random().toString(36).slice(2)}`;
   const onchange = () => { model.set(name, field.checked); model.save_changes(); };
   const field = el("input", { type: "checkbox", role: "switch", id, title: help, onchange });
+  const said = el("span", { class: "hint", text: hint, "aria-hidden": "true", onclick: () => field.click() });
   follow(model, signal, [name], () => { field.checked = model.get(name); });
   return el("div", { class: "row wide switch" }, el("label", { for: id, text: label, title: help }),
-    el("span", {}, field, el("span", { class: "hint", text: hint, "aria-hidden": "true", onclick: () => field.click() })));
+    el("span", {}, field, said));
 }
 
 /**

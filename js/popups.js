@@ -12,7 +12,8 @@ function fit(box) {
 
 /**
  * A button and what hangs below it; Escape, a click elsewhere and leaving it with Tab close it.
- * @param {HTMLElement} button @param {HTMLElement} box @param {AbortSignal} signal @param {() => void} enter gives it the focus
+ * @param {HTMLElement} button @param {HTMLElement} box @param {AbortSignal} signal
+ * @param {() => void} enter gives the focus to what opened
  */
 function hanging(button, box, signal, enter) {
   /** @param {boolean} open */
@@ -31,7 +32,8 @@ function hanging(button, box, signal, enter) {
     if (relatedTarget && !within(relatedTarget)) show(false);
   });
   // In a shadow root the event's target, seen from the document, is all of the panel.
-  document.addEventListener("pointerdown", (event) => { if (!event.composedPath().includes(root)) show(false); }, { signal });
+  const elsewhere = (/** @type {Event} */ event) => { if (!event.composedPath().includes(root)) show(false); };
+  document.addEventListener("pointerdown", elsewhere, { signal });
   return { root, show, close };
 }
 
@@ -40,7 +42,8 @@ function hanging(button, box, signal, enter) {
  * @param {string} label @param {string} name @param {AbortSignal} signal @param {Node[]} content
  */
 export function popup(label, name, signal, ...content) {
-  const box = el("div", { class: "popup text", role: "dialog", "aria-label": name, tabindex: 0, hidden: true }, ...content);
+  const named = { role: "dialog", "aria-label": name, tabindex: 0, hidden: true };
+  const box = el("div", { class: "popup text", ...named }, ...content);
   const button = el("button", { type: "button", class: "round", text: label, "aria-label": name, title: name,
     "aria-haspopup": "dialog", "aria-expanded": "false" });
   return hanging(button, box, signal, () => box.focus()).root;

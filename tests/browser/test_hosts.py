@@ -1,11 +1,15 @@
 """The front end in every place for notebooks: its theme, its keys, its menus, and what is there without a kernel."""
 
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+import torch
 from playwright.sync_api import Locator, Page, expect
+from torch import nn
 
 from nbvis import DreamCanvas, SaliencyView, demo
+from nbvis.engine import Network
 from nbvis.widgets.base import Widget
 from tests.browser.hosts import DARK, PLACES, Pipe, show
 from tests.browser.lab import until
@@ -117,6 +121,35 @@ def test_without_a_kernel_the_saved_picture_says_so(place: str, canvas: Widget, 
     else:
         expect(panel.get_by_text(NONE)).to_be_visible()
         assert len(set(heights.json_value())) == 1
+
+
+class Late(nn.Module):
+    """A network that gives its first answer when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may = threading.Event()
+        self.convolution = nn.Conv2d(3, 4, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.may.wait()
+        return self.convolution(images).mean((2, 3))
+
+
+def test_a_panel_drawn_before_its_network_is_known_gets_its_lists(new_page: New) -> None:
+    network = Late().eval()
+    view = SaliencyView(Network(network, labels=["cat", "dog", "cow", "hen"]), torch.rand(1, 3, 32, 32))
+    panel = show(new_page(), view)
+    target, unit = panel.get_by_role("combobox", name="Target"), panel.get_by_role("button", name="Explain the unit")
+    expect(panel.get_by_role("group", name="Method")).to_be_visible()
+    expect(target).to_be_hidden()
+    expect(unit).to_be_hidden()
+    network.may.set()
+    expect(target).to_be_visible()
+    expect(unit).to_be_visible()
+    target.click()
+    expect(panel.get_by_role("listbox").get_by_role("option")).to_have_count(4)
+    view.close()
 
 
 @every_place

@@ -3,7 +3,8 @@ import { test } from "node:test";
 
 import { areaText, barShare, filmCaptions } from "../../js/saliency_checks.js";
 import { carried, limitText, pixelAt, reader, square, zeroAt } from "../../js/saliency_panes.js";
-import view, { chance, chosen, classes, progressText, slidersOf, stateText } from "../../js/saliency_view.js";
+import { slidersOf } from "../../js/saliency_controls.js";
+import view, { chance, chosen, classes, progressText, stateText } from "../../js/saliency_view.js";
 
 const labels = ["tench", "measuring cup", "cup", "espresso", "cucumber"];
 const top = [[3, "espresso", 0.94], [2, "cup", 0.02]];
