@@ -23,7 +23,7 @@ from nbvis.engine import InversionStep, Network
 from nbvis.engine.capture import address
 from nbvis.engine.images import Images
 from nbvis.engine.network import as_network, named
-from nbvis.sessions import Finding, Frame, Session, encoded, shown_as
+from nbvis.sessions import Finding, Frame, Session, described, encoded, shown_as
 
 from .given import Given, GivenImage, fitted, given_image
 from .inversion_pictures import InversionPainter, dropped_line
