@@ -69,7 +69,7 @@ def open_notebook(
         if healthy:
             notebook.close()
             notebook.kernel("(__import__('ipywidgets').Widget.close_all(), get_ipython().reset())")
-            assert notebook.kernel(WORKERS) == 0
+            notebook.gives(WORKERS, 0)
         else:
             # Whatever it left behind is not to fail the next test too.
             notebook.page.close()

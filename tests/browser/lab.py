@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import pytest
 import zmq
 from jupyter_client.session import Session
 from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Playwright, Request, expect
@@ -59,6 +58,9 @@ OUTSIDE = """(root) => {
 }"""
 
 
+SCROLLS = "(root) => [root, root.closest('.jp-OutputArea')].filter((e) => e && e.scrollWidth > e.clientWidth).length"
+
+
 def launch(playwright: Playwright) -> Browser:
     """Debian's Chromium if there is one, otherwise Playwright's own."""
     return playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
@@ -71,6 +73,20 @@ def until(holds: Callable[[], Any], page: Page, what: str) -> Any:
         assert time.monotonic() < end, f"{what}: not within {PATIENCE:g} s"
         page.wait_for_timeout(20)  # the page's own events go on meanwhile
     return answer
+
+
+def becomes(found: Callable[[], Any], value: Any, page: Page, what: str) -> None:
+    """Asks again and again until the answer is the value."""
+    last: list[Any] = []
+
+    def same() -> bool:
+        last[:] = [found()]
+        return last[0] == value
+
+    try:
+        until(same, page, what)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {last[0]!r} is not {value!r}") from None
 
 
 class Lab:
@@ -310,6 +326,10 @@ class Notebook:
         """Waits until an expression is true in the kernel."""
         return until(lambda: self.kernel(expression), self.page, expression)
 
+    def gives(self, expression: str, value: Any) -> None:
+        """Waits until an expression has a value in the kernel."""
+        becomes(lambda: self.kernel(expression), value, self.page, expression)
+
     def save(self) -> None:
         """Writes the notebook with what it shows to the disk."""
         self.command("docmanager:save")
@@ -381,14 +401,14 @@ class Panel:
             shot: takes the pictures "light" and "dark".
             prefix: of their names.
         """
-        sizes = self.canvas.evaluate("(c) => [c.width / c.clientWidth, c.height / c.clientHeight]")
-        assert sizes == pytest.approx([2, 2], abs=0.01)
+        ratio = "Math.abs(canvas.{0} / canvas.client{1} - 2) < 0.01"
+        self.where(f"{ratio.format('width', 'Width')} && {ratio.format('height', 'Height')}")
         shot(f"{prefix}light", self.root)
         background = "(root) => getComputedStyle(root).backgroundColor"
         light = self.root.evaluate(background)
         notebook.command("apputils:change-theme", theme="JupyterLab Dark")
         expect(self.root).to_have_class(re.compile(r"\bdark\b"))
-        assert self.root.evaluate(background) != light
+        until(lambda: self.root.evaluate(background) != light, self.page, "another background")
         expect(self.page.locator("#jupyterlab-splash")).to_have_count(0)
         shot(f"{prefix}dark", self.root)
         notebook.command("apputils:change-theme", theme="JupyterLab Light")
@@ -403,13 +423,27 @@ class Panel:
         handle = self.canvas.element_handle()
         self.page.wait_for_function(f"([canvas, given]) => {condition}", arg=[handle, given])
 
-    def outside(self) -> list[str]:
-        """What sticks out of the panel, as the beginnings of its HTML."""
-        return self.root.evaluate(OUTSIDE)
+    def fits(self) -> None:
+        """Waits until nothing sticks out of the panel, and neither it nor its output scrolls sideways."""
+        becomes(lambda: self.root.evaluate(OUTSIDE), [], self.page, "what sticks out")
+        becomes(lambda: self.root.evaluate(SCROLLS), 0, self.page, "what scrolls sideways")
+
+    def above(self, upper: str, lower: str) -> None:
+        """Waits until one part of the panel stands above another, given as CSS selectors."""
+
+        def stands() -> bool:
+            high, low = (self.root.locator(part).bounding_box() for part in (upper, lower))
+            return bool(high and low and high["y"] + high["height"] <= low["y"])
+
+        until(stands, self.page, f"{upper} above {lower}")
 
     def thumb(self) -> list[int]:
         """What is on the canvas, small."""
         return self.canvas.evaluate("(canvas) => thumb(canvas)")
+
+    def is_again(self, before: list[int], within: float = 0.0) -> None:
+        """Waits until what is on the canvas is this picture."""
+        self.where("apart(thumb(canvas), given[0]) <= given[1]", [before, within])
 
     def differs(self, before: list[int], by: float = 1.0) -> None:
         """Waits until what is on the canvas is visibly another picture."""

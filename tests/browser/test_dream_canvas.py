@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.conftest import WORKERS
-from tests.browser.lab import Lab, Notebook, Panel
+from tests.browser.lab import Lab, Notebook, Panel, until
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 MAKE = """
@@ -34,7 +34,7 @@ def test_the_tutorial_runs_from_top_to_bottom(open_notebook: Open, shot: Shot) -
     notebook = open_notebook(*(cell.source for cell in cells if cell.cell_type == "code"))
     notebook.command("notebook:run-all-cells")
     expect(notebook.page.locator(".jp-InputPrompt", has_text=re.compile(r"\[[ *]\]"))).to_have_count(0)
-    assert notebook.page.locator("[data-mime-type='application/vnd.jupyter.stderr'], .jp-mod-error").count() == 0
+    expect(notebook.page.locator("[data-mime-type='application/vnd.jupyter.stderr'], .jp-mod-error")).to_have_count(0)
     panel = Panel(notebook.page, notebook.page.locator(".nbvis").first)
     panel.root.scroll_into_view_if_needed()
     before = panel.thumb()
@@ -58,9 +58,9 @@ def test_frames_change_while_it_runs_and_rest_when_it_ends(open_notebook: Open, 
     shot("finished", notebook.page)
     expect(panel.status).to_have_text("octave 2 of 2 · step 60 of 60")
     expect(panel.root.locator(".curve")).to_have_attribute("points", re.compile(r"\S+ \S+"))
-    assert notebook.kernel("(canvas.state, tuple(canvas.result.shape), len(canvas._session.history))") == (
+    notebook.gives("(canvas.state, tuple(canvas.result.shape), len(canvas._session.history))", (
         "finished", (1, 3, 224, 224), 60,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def test_the_run_follows_the_slider_without_a_restart(open_notebook: Open, shot: Shot) -> None:
@@ -78,7 +78,7 @@ def test_the_run_follows_the_slider_without_a_restart(open_notebook: Open, shot:
     assert shown > 2 * before
     notebook.until(f"canvas.lr == {shown!r}")
     panel.where("canvas.dataset.rev >= given", notebook.kernel("canvas._session.rev"))
-    assert notebook.kernel("(canvas._session.origin['lr'], canvas._session.changes[-1][1])") == (before, {"lr": shown})
+    notebook.gives("(canvas._session.origin['lr'], canvas._session.changes[-1][1])", (before, {"lr": shown}))
     assert f"'lr': {shown!r}" in notebook.kernel("canvas.recipe()")
 
 
@@ -122,14 +122,14 @@ def test_stop_takes_effect(open_notebook: Open, way: str) -> None:
         panel.state("stopped")
         expect(panel.play).to_have_text("Play")
     panel.rests()
-    assert notebook.kernel(WORKERS) == 0
+    notebook.gives(WORKERS, 0)
     steps, frame = notebook.kernel("len(canvas._session.history)"), panel.frame()
-    assert notebook.kernel("canvas._session._gate.number") == frame  # what is on screen is the last there is
+    notebook.gives("canvas._session._gate.number", frame)  # what is on screen is the last there is
     panel.play.click()
     panel.state("running")
     panel.frames(1)
     if way == "button":
-        assert notebook.kernel("len(canvas._session.history)") > steps
+        notebook.until(f"len(canvas._session.history) > {steps}")
 
 
 def test_one_step_at_a_time(open_notebook: Open) -> None:
@@ -140,7 +140,7 @@ def test_one_step_at_a_time(open_notebook: Open) -> None:
         panel.root.get_by_role("button", name="Step", exact=True).click()
         expect(panel.status).to_contain_text(f"step {step} of 8")
         panel.state("paused")
-    assert notebook.kernel("len(canvas._session.history)") == 3
+    notebook.gives("len(canvas._session.history)", 3)
 
 
 def test_a_cell_run_twice_leaves_one_worker(open_notebook: Open) -> None:
@@ -148,14 +148,14 @@ def test_a_cell_run_twice_leaves_one_worker(open_notebook: Open) -> None:
     notebook.run(0)
     only_panel(notebook).play.click()
     only_panel(notebook).frames(2)
-    assert notebook.kernel(WORKERS) == 1
+    notebook.gives(WORKERS, 1)
     notebook.run(0)
     notebook.until(f"{WORKERS} == 0")
     panel = only_panel(notebook)
     panel.state("ready")
     panel.play.click()
     panel.frames(2)
-    assert notebook.kernel(WORKERS) == 1
+    notebook.gives(WORKERS, 1)
 
 
 @pytest.mark.parametrize("how", ["clear the output", "delete the cell", "close the notebook"])
@@ -192,7 +192,7 @@ def test_two_views_are_one_model(open_notebook: Open, shot: Shot) -> None:
     for panel in (first, second):
         panel.state("paused")
         panel.rests()
-    assert first.frame() == second.frame()
+    until(lambda: first.frame() == second.frame(), notebook.page, "one frame in both views")
     second.where("apart(thumb(canvas), given) < 1", first.thumb())
     shot("two-views", notebook.page)
     second.play.click()
@@ -200,7 +200,7 @@ def test_two_views_are_one_model(open_notebook: Open, shot: Shot) -> None:
     notebook.command("notebook:clear-cell-output")
     expect(notebook.page.locator(".nbvis")).to_have_count(1)
     second.frames(3)
-    assert notebook.kernel("(canvas.state, len(canvas._session._gate._views))") == ("running", 1)
+    notebook.gives("(canvas.state, len(canvas._session._gate._views))", ("running", 1))
 
 
 def test_a_saved_notebook_shows_the_last_picture_without_its_kernel(open_notebook: Open, lab: Lab, shot: Shot) -> None:
@@ -261,11 +261,8 @@ def test_a_narrow_cell_stacks_and_scrolls_nowhere(open_notebook: Open, shot: Sho
     for window in (540, 440):
         page.set_viewport_size({"width": window, "height": 1300})
         panel.where("canvas.closest('.nbvis').clientWidth < given", window - 80)
-        stage, inspector = (panel.root.locator(part).bounding_box() for part in (".stage", ".inspector"))
-        assert stage and inspector and stage["y"] + stage["height"] <= inspector["y"]
-        assert panel.outside() == []
-        scrolls = "(root) => [root, root.closest('.jp-OutputArea')].filter((e) => e.scrollWidth > e.clientWidth).length"
-        assert panel.root.evaluate(scrolls) == 0
+        panel.above(".stage", ".inspector")
+        panel.fits()
         shot(f"narrow-{window}", panel.root)
     page.set_viewport_size(whole)
 
@@ -276,7 +273,7 @@ def test_every_control_has_a_name(open_notebook: Open) -> None:
     panel = only_panel(notebook)
     panel.root.get_by_role("button", name="One channel").click()
     controls = panel.root.locator("button, input, canvas, footer svg[role=img]").filter(visible=True)
-    assert controls.count() > 20
+    until(lambda: controls.count() > 20, notebook.page, "the controls")
     for control in controls.all():
         expect(control).to_have_accessible_name(re.compile(r"\S"))
     names = [control.get_attribute("aria-label") or "" for control in panel.root.get_by_role("spinbutton").all()]
@@ -343,7 +340,7 @@ def test_the_keyboard_is_enough(open_notebook: Open, shot: Shot) -> None:
     shot("help", notebook.page)
     press("Escape")
     expect(panel.root.get_by_text("play or pause")).to_be_hidden()
-    assert help_button.evaluate(focused)
+    expect(help_button).to_be_focused()
 
 
 FAILS = """
@@ -376,7 +373,7 @@ def test_a_failing_network_leaves_the_last_good_picture(open_notebook: Open, sho
     expect(alert).to_contain_text("the weights have gone away")
     panel.rests()
     panel.differs(start, by=0.2)
-    assert "the weights have gone away" in notebook.kernel("canvas.error")
+    notebook.until("'the weights have gone away' in canvas.error")
     shot("error", notebook.page)
     notebook.run(1)
     panel.play.click()
@@ -399,7 +396,7 @@ def test_what_cannot_be_is_refused_in_words(open_notebook: Open, shot: Shot) -> 
     expect(panel.root.get_by_role("alert")).to_contain_text("Learning rate (lr) is a number from 0.001 to 0.5, not 7")
     expect(field).to_have_value("0.02")
     shot("refused", notebook.page)
-    assert panel.thumb() == picture
+    panel.is_again(picture)
     field.fill("0.05")
     field.press("Enter")
     expect(panel.root.get_by_role("alert")).to_have_count(0)

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.conftest import WORKERS
-from tests.browser.lab import Lab, Notebook, Panel, until
+from tests.browser.lab import Lab, Notebook, Panel, becomes, until
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 MAKE = """
@@ -74,7 +74,7 @@ def test_the_tutorial_shows_its_panels(open_notebook: Open, shot: Shot) -> None:
     notebook = open_notebook(*shown)
     notebook.command("notebook:run-all-cells")
     expect(notebook.page.locator(".jp-InputPrompt", has_text=re.compile(r"\[[ *]\]"))).to_have_count(0)
-    assert notebook.page.locator("[data-mime-type='application/vnd.jupyter.stderr'], .jp-mod-error").count() == 0
+    expect(notebook.page.locator("[data-mime-type='application/vnd.jupyter.stderr'], .jp-mod-error")).to_have_count(0)
     for index in range(len(shown)):
         root = notebook.cell(index).locator(".nbvis")
         root.scroll_into_view_if_needed()
@@ -97,10 +97,10 @@ def test_another_method_is_one_click_away(open_notebook: Open, shot: Shot) -> No
     expect(panel.method("Grad-CAM")).to_have_attribute("aria-pressed", "true")
     expect(panel.method("Gradient")).to_have_attribute("aria-pressed", "false")
     expect(panel.root.get_by_role("combobox", name="Layer")).to_have_value(notebook.kernel("view.layer"))
-    assert notebook.kernel("(view.method, list(view.results))") == ("grad_cam", ["grad_cam"])
+    notebook.gives("(view.method, list(view.results))", ("grad_cam", ["grad_cam"]))
     panel.method("Gradient").click()
     panel.shows("Input", "Gradient")
-    assert panel.map("gradient").thumb() == gradient
+    panel.map("gradient").is_again(gradient)
 
 
 def test_every_view_and_overlay_is_another_picture(open_notebook: Open, shot: Shot) -> None:
@@ -143,13 +143,13 @@ def test_another_class_is_found_by_its_name(open_notebook: Open, shot: Shot) -> 
     panel.target.click()
     options = panel.root.get_by_role("option")
     expect(options.first).to_contain_text(re.compile(r"espresso\s*0\.9"))
-    assert options.locator(".likely").count() == 5
+    expect(options.locator(".likely")).to_have_count(5)
     panel.target.fill("trombone")
     expect(options.first).to_contain_text("trombone")
     shot("saliency-search", notebook.page)
     panel.target.press("Enter")
     notebook.until("view.expression == 'trombone'")
-    assert notebook.kernel("view.target == view.labels.index('trombone')")
+    notebook.until("view.target == view.labels.index('trombone')")
     panel.shows("Input", "Gradient")
     expect(panel.target).to_have_value("trombone")
     panel.map("gradient").differs(before, by=0.3)
@@ -189,9 +189,9 @@ def test_methods_are_compared_on_one_scale(open_notebook: Open, shot: Shot) -> N
     panel.method("Guided backprop").click()
     panel.method("Grad-CAM").click()
     panel.shows("Input", "Gradient", "Guided backprop", "Grad-CAM")
-    assert notebook.kernel("(view.method, view.compare)") == ("gradient", ["guided_backprop", "grad_cam"])
+    notebook.gives("(view.method, view.compare)", ("gradient", ["guided_backprop", "grad_cam"]))
     ends = panel.root.locator("figure:not([data-key=input]) .scale .high")
-    assert len(set(ends.all_inner_texts())) == 3
+    until(lambda: len(set(ends.all_inner_texts())) == 3, notebook.page, "three scales")
     panel.root.get_by_role("switch", name="Lock limits").click()
     notebook.until("view.locked")
     until(lambda: len(set(ends.all_inner_texts())) == 1, notebook.page, "one scale")
@@ -201,14 +201,14 @@ def test_methods_are_compared_on_one_scale(open_notebook: Open, shot: Shot) -> N
     panel.shows("Input", "Gradient", "Grad-CAM")
     panel.method("Deconvnet").click()
     panel.shows("Input", "Gradient", "Grad-CAM", "Deconvnet")
-    assert set(ends.all_inner_texts()) == {locked}
+    becomes(lambda: set(ends.all_inner_texts()), {locked}, notebook.page, "the locked scale")
     panel.method("Occlusion").click()
     expect(panel.root.locator("figure[data-key]")).to_have_count(5)
     panel.method("SmoothGrad").click()
     expect(panel.root.get_by_role("alert")).to_contain_text("Four maps fit side by side")
     panel.button("Compare").click()
     panel.shows("Input", "Gradient")
-    assert notebook.kernel("view.compare") == []
+    notebook.gives("view.compare", [])
 
 
 def test_what_takes_long_can_be_cancelled(open_notebook: Open, shot: Shot) -> None:
@@ -246,7 +246,7 @@ def test_how_far_the_score_follows_the_maps(open_notebook: Open, shot: Shot) -> 
     panel.button("Measure").click()
     rows = panel.root.locator(".bars tbody tr")
     expect(rows).to_have_count(5)
-    assert rows.locator("th").all_inner_texts() == ["Grad-CAM", "Gradient", "random", "centre", "edges"]
+    expect(rows.locator("th")).to_have_text(["Grad-CAM", "Gradient", "random", "centre", "edges"])
     insertion = notebook.kernel("view.faithfulness['grad_cam'].insertion_area['attribution'].item()")
     expect(rows.first.locator(".number").first).to_have_text(f"{insertion:.3f}")
     panel.state("finished")
@@ -275,7 +275,8 @@ def test_the_sanity_check_speaks_plainly(open_notebook: Open, shot: Shot) -> Non
     expect(film).to_have_count(9)
     expect(film.first).to_have_text("as trained")
     expect(film.last).to_contain_text(notebook.kernel("view.sanity['stages'][-1]['layer']").replace(".", ".\u200b"))
-    assert all(each.evaluate("(canvas) => thumb(canvas).some(Boolean)") for each in film.locator("canvas").all())
+    for each in film.locator("canvas").all():
+        until(lambda each=each: each.evaluate("(canvas) => thumb(canvas).some(Boolean)"), notebook.page, "a film")
     shot("saliency-failed", panel.root)
     panel.method("Grad-CAM").click()
     panel.shows("Input", "Grad-CAM")
@@ -389,7 +390,7 @@ def test_two_views_are_one_model(open_notebook: Open, shot: Shot) -> None:
     expect(notebook.page.locator(".nbvis")).to_have_count(1)
     second.method("Gradient").click()
     second.shows("Input", "Gradient")
-    assert notebook.kernel("len(view._session._gate._views)") == 1
+    notebook.gives("len(view._session._gate._views)", 1)
 
 
 def test_without_its_kernel_it_shows_the_last_maps_and_no_dead_controls(
@@ -423,7 +424,7 @@ def test_without_its_kernel_it_shows_the_last_maps_and_no_dead_controls(
     panel.button("Measure").dispatch_event("click")
     expect(panel.root.get_by_text("No kernel answers.")).to_be_visible()
     expect(panel.root.locator(".body")).to_have_attribute("inert", "")
-    assert panel.root.bounding_box() == box
+    becomes(panel.root.bounding_box, box, notebook.page, "its place")
     panel.map("grad_cam").where("apart(thumb(canvas), given) < 1", before)
     shot("saliency-asleep", notebook.page)
     notebook.close()
@@ -472,14 +473,11 @@ def test_a_narrow_cell_stacks_and_scrolls_nowhere(open_notebook: Open, shot: Sho
     panel.button("Run the check").click()
     expect(panel.button("Run again")).to_be_visible()
     panel.shows("Input", "Gradient", "Grad-CAM", "Guided Grad-CAM")
-    scrolls = "(root) => [root, root.closest('.jp-OutputArea')].filter((e) => e.scrollWidth > e.clientWidth).length"
     for window in (580, 440):
         page.set_viewport_size({"width": window, "height": 2400})
         panel.where("canvas.closest('.nbvis').clientWidth < given", window - 80)
-        seen, inspector = (panel.root.locator(part).bounding_box() for part in (".seen", ".inspector"))
-        assert seen and inspector and seen["y"] + seen["height"] <= inspector["y"]
-        assert panel.outside() == []
-        assert panel.root.evaluate(scrolls) == 0
+        panel.above(".seen", ".inspector")
+        panel.fits()
         shot(f"saliency-narrow-{window}", panel.root)
     page.set_viewport_size(whole)
 
@@ -490,7 +488,7 @@ def test_every_control_has_a_name_and_the_keyboard_is_enough(open_notebook: Open
     panel, press = only_panel(notebook), notebook.page.keyboard.press
     panel.shows("Input", "Gradient")
     controls = panel.root.locator("button, input, select, canvas").filter(visible=True)
-    assert controls.count() > 20
+    until(lambda: controls.count() > 20, notebook.page, "the controls")
     for control in controls.all():
         expect(control).to_have_accessible_name(re.compile(r"\S"))
 
@@ -508,7 +506,7 @@ def test_every_control_has_a_name_and_the_keyboard_is_enough(open_notebook: Open
     press("7")  # in a text it is a letter
     expect(panel.target).to_have_value("7")
     press("Escape")
-    assert notebook.kernel("(view.method, view.compare)") == ("grad_cam", ["gradient"])
+    notebook.gives("(view.method, view.compare)", ("grad_cam", ["gradient"]))
 
     panel.button("Occlude here").focus()
     press("Space")
