@@ -77,7 +77,9 @@ def attribute(
     """How much each part of the images drove the score of a target.
 
     A class is scored by the network's output for it. The ReLU rules of `guided_backprop` and `deconvnet` act on the
-    tensor functions, so it does not matter how a ReLU is written; where a function has no rule they refuse.
+    tensor functions, so it does not matter how a ReLU is written. Beside ReLUs they know what is linear in the picture,
+    and pass by the ordinary gradient pools, normalisations, gates and a last softmax or sigmoid, as well as the
+    preprocessing and the objective; a network in which anything else acts on the picture is refused by name.
 
     The network may be trained meanwhile in another thread: all passes have its weights of one moment. If they change
     under way, all begins again on a copy of them; that holds for everything that answers a question about a network.

@@ -249,6 +249,21 @@ def test_a_scripted_activation_is_refused_cold_and_warm(function, pictures):
             attribute(net, pictures(1, 3, 9, 9), 1, method="guided_backprop")
 
 
+def scripted_step(x):
+    return (x > 0).to(x.dtype)
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_scripted_mask_is_refused_cold_and_warm(cut, pictures):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        step: Any = torch.jit.script(scripted_step)
+    network = Network(built(lambda x: x * step(x.detach() if cut else x)), device="cpu")
+    for _ in range(5):
+        with pytest.raises(ValueError, match=r"mul \(by a result of"):
+            attribute(network, pictures(1, 3, 9, 9), 1, method="guided_backprop")
+
+
 def convolved(net, x):
     return F.conv2d(x, net.third.weight, padding=0)
 
