@@ -34,7 +34,7 @@ from .given import WorkingSize
 from .hearing import Hearing, answer_where_asked
 from .numbers import controls, numbers
 
-GRACE, PATIENCE = 0.2, 1.0
+GRACE, PATIENCE = 0.2, 2.0
 """Seconds that a call from Python waits for a look at the network, and that the first display does."""
 
 SAVED = """<style>
