@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "nbvis").rglob("*.py"))
-WIDGETS = {path.stem for path in (ROOT / "js").glob("*.js")} - {"shared"}
+WIDGETS = {path.stem for path in (ROOT / "js").glob("*.js") if "export default" in path.read_text(encoding="utf-8")}
 WIDGET_LIBRARIES = {"anywidget", "ipywidgets"}
 JUPYTER = {*WIDGET_LIBRARIES, "IPython", "ipykernel", "jupyterlab", "traitlets"}
 
