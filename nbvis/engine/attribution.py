@@ -92,7 +92,8 @@ def attribute(
         method: "gradient", "input_x_gradient", "guided_backprop", "deconvnet", "integrated_gradients" (options `steps`,
             `baseline`, `chunk`), "smoothgrad" (`samples`, `noise`, `seed`, `chunk`), "grad_cam" (`relu`),
             "guided_grad_cam" or "occlusion" (`window`, `stride`, `baseline`, `chunk`); a chunk is the number of images
-            that the network sees at once, by default as many as memory allows and speed asks for.
+            that the network sees at once, by default as many as speed asks for, the same on every machine; where
+            pictures would change each other's answers, they pass one by one, and the notes say so.
         layer: for the CAMs the layer whose channels are added up, by default the last with rows and columns; for
             gradients the layer whose activations are explained instead of the images.
         progress: called with (done, total) after each chunk; what it raises ends the call.
