@@ -125,7 +125,7 @@ function lives(root, host, signal) {
 function shortcut(event, keys) {
   const target = /** @type {HTMLElement} */ (event.target);
   const types = target.matches("input:not([type=range], [type=checkbox]), select");
-  const presses = event.key === " " && target.matches("button, [type=checkbox]");
+  const presses = event.key === " " && target.matches("button, summary, [type=checkbox]");
   if (types || presses || event.ctrlKey || event.metaKey || event.altKey || !(event.key in keys)) return;
   event.preventDefault();
   keys[event.key]();
@@ -259,7 +259,8 @@ export function notesOf(model) {
 
 /** The traceback of the network's own code, for whoever asks for it. @param {string} text */
 function traceback(text) {
-  return el("details", { class: "traceback" }, el("summary", { text: "The network's own traceback" }), el("pre", { text }));
+  const summary = el("summary", { text: "The network's own traceback" });
+  return el("details", { class: "traceback" }, summary, el("pre", { text, tabindex: 0 }));
 }
 
 /**
