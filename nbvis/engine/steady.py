@@ -2,11 +2,13 @@
 
 import copy
 import functools
+import gc
 import inspect
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
@@ -197,6 +199,11 @@ class _Others(NamedTuple):
 
 def _others() -> _Others:
     """Where the other threads are, seen from outside, since hooks on a guest's network or optimizer are not for us."""
+    with _uncollected():
+        return _by_frames()
+
+
+def _by_frames() -> _Others:
     found = _Others(set(), set(), set())
     for thread, frame in sys._current_frames().items():
         if thread != threading.get_ident():
@@ -205,6 +212,26 @@ def _others() -> _Others:
             if doing:
                 getattr(found, doing).add(thread)
     return found
+
+
+_collecting = threading.Lock()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage is collected inside the block.
+
+    Up to Python 3.11 a collection may begin while another thread's frame is looked up. A finaliser that it runs, such
+    as a tensor's, lets that thread go on; the frame is gone before it was found, and memory is torn.
+    """
+    with _collecting:  # else the first to leave would switch it on for the others
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            if enabled:
+                gc.enable()
 
 
 def _doing(frame: FrameType | None) -> str:

@@ -1,6 +1,7 @@
 """A network that another thread trains: every answer has the weights of one moment, and training never notices."""
 
 import gc
+import sys
 import threading
 import time
 import weakref
@@ -31,7 +32,7 @@ from nbvis.engine import (
 )
 from nbvis.engine.capture import tapped
 from nbvis.engine.climb import Climb
-from nbvis.engine.steady import Steady
+from nbvis.engine.steady import Steady, _by_frames, _others
 
 TRAININGS = ["adam", "sgd", "by hand"]
 RATE = 1e-3
@@ -332,3 +333,33 @@ def test_a_snapshot_is_let_go_with_its_run(net):
     del run
     gc.collect()
     assert snapshot() is None
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_no_garbage_is_collected_while_other_threads_are_looked_at(net, enabled):
+    """Up to Python 3.11 a finaliser that ran there would let a thread go on whose frames are being read."""
+    inside, every = [], []
+
+    def note(phase, info):
+        frame, names = sys._getframe(), []
+        while frame is not None:
+            names.append(frame.f_code.co_name)
+            frame = frame.f_back
+        every.append(phase)
+        inside.extend(name for name in names if name == _by_frames.__name__)
+
+    thresholds = gc.get_threshold()
+    with training(net, "sgd"):
+        gc.callbacks.append(note)
+        gc.set_threshold(1, 1, 1)
+        try:
+            if not enabled:
+                gc.disable()
+            for _ in range(20):
+                assert _others().alive
+                assert gc.isenabled() == enabled
+        finally:
+            gc.set_threshold(*thresholds)
+            gc.callbacks.remove(note)
+            gc.enable()
+    assert not inside and (every or not enabled)
