@@ -4,9 +4,13 @@ import ast
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+import nbvis.engine
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "nbvis").rglob("*.py"))
@@ -47,7 +51,7 @@ def reaches(path: Path, package: str) -> bool:
 
 
 def test_relative_and_absolute_imports_are_understood():
-    assert "nbvis.engine.network" in imports(ROOT / "nbvis/engine/__init__.py")
+    assert "nbvis.engine.network.network" in imports(ROOT / "nbvis/engine/__init__.py")
     assert "nbvis.engine.Network" in imports(ROOT / "nbvis/demo.py")
     assert all(inside(package) for package in ("engine", "sessions", "widgets")) and WIDGETS
 
@@ -56,6 +60,35 @@ def test_relative_and_absolute_imports_are_understood():
 def test_imports_point_one_way(package, beyond):
     """engine ← sessions ← widgets."""
     wrong = [(module_name(path), other) for path in inside(package) for other in beyond if reaches(path, other)]
+    assert wrong == []
+
+
+ROOMS = {
+    "tracing": set(),
+    "network": {"tracing"},
+    "ascent": {"tracing", "network"},
+    "attribution": {"tracing", "network", "ascent"},
+    "dropout": {"tracing", "network", "ascent"},
+    "checks": {"tracing", "network", "ascent", "attribution"},
+}
+"""The rooms of the engine, each with those that it may import from."""
+
+
+def test_the_engine_has_these_rooms_and_a_module_is_hidden_by_no_function():
+    folders = {path.name for path in (ROOT / "nbvis/engine").iterdir() if (path / "__init__.py").exists()}
+    assert folders == set(ROOMS)
+    for path in inside("engine"):
+        import_module(module_name(path))
+    hidden = [name for name in vars(nbvis.engine) if f"nbvis.engine.{name}" in sys.modules]
+    assert [name for name in hidden if not isinstance(vars(nbvis.engine)[name], ModuleType)] == []
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_between_rooms_point_one_way(room):
+    beyond = set(ROOMS) - ROOMS[room] - {room}
+    wrong = [
+        (path.name, other) for path in inside(f"engine.{room}.") for other in beyond if reaches(path, f"engine.{other}")
+    ]
     assert wrong == []
 
 

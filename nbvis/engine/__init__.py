@@ -1,22 +1,23 @@
 """The engine: networks, layers, objectives, image parameters and the methods that run on them; torch only."""
 
-from .ascent import OPTIMIZERS, ascend
-from .attribution import METHODS, Attribution, attribute
-from .augment import Presentation, augment, read_table
-from .capture import Layer, activations, capture, layers
-from .climb import check_objective
-from .dream import dream, octave_sizes
-from .faithfulness import Faithfulness, blanked, faithfulness
-from .images import Fourier, ImageParameter, Pixels, as_images
-from .inversion import DESCENTS, InversionStep, InversionSteps, invert_dropout
-from .network import Network
-from .noisy import dropped_layers
-from .objectives import Objective, activity, channel, custom, energy, logit, unit
-from .preprocessing import PreprocessingCheck, Reading, preprocessing_check
-from .sanity import RandomizationCheck, Stage, randomization_check
+from .ascent.ascend import OPTIMIZERS, ascend
+from .ascent.dream import dream, octave_sizes
+from .ascent.gradient import check_objective
+from .ascent.image_parameters import Fourier, ImageParameter, Pixels
+from .ascent.objectives import Objective, activity, channel, custom, energy, logit, unit
+from .ascent.transforms import STANDARD, Transform, affine, jitter, rotate, zoom
+from .attribution.attribute import METHODS, Attribution, attribute
+from .checks.insertion_deletion import Faithfulness, blanked, faithfulness
+from .checks.preprocessing import PreprocessingCheck, Reading, preprocessing_check
+from .checks.randomization import RandomizationCheck, Stage, randomization_check
+from .dropout.data_set import Presentation, augment, read_table
+from .dropout.inversion import DESCENTS, InversionStep, InversionSteps, invert_dropout
+from .dropout.noisy_passes import dropped_layers
+from .network.images import as_images
+from .network.layers import Layer, activations, capture, layers
+from .network.network import Network
+from .network.trial_passes import differentiable, smallest_size
 from .steps import Step, Steps, last
-from .transforms import STANDARD, Transform, affine, jitter, rotate, zoom
-from .trial import differentiable, smallest_size
 
 __all__ = [
     "DESCENTS",

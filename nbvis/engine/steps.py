@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from .network import near
-from .objectives import Objectives
+from .arguments import near
 
 Changes = Mapping[str, Any]
 _S = TypeVar("_S", bound=Any)
@@ -47,18 +46,6 @@ class Step:
 Steps = Generator[Step, Changes | None, None]
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What may change between two steps; each function's own settings say what there is."""
-
-    objective: Objectives
-    lr: float
-
-    def __post_init__(self):
-        """Refuses what cannot be meant."""
-        checked_lr(self.lr)
-
-
 def changed(settings: _S, changes: Changes | None) -> _S:
     """The settings, a frozen dataclass, with some of them replaced.
 
@@ -70,17 +57,6 @@ def changed(settings: _S, changes: Changes | None) -> _S:
         if name not in names:
             raise ValueError(f"{name!r} does not change during a run{near(name, names)}")
     return replace(settings, **changes) if changes else settings
-
-
-def checked_lr(lr: float) -> float:
-    """The learning rate, if it is a number from 0 up.
-
-    Raises:
-        ValueError: otherwise.
-    """
-    if not (isinstance(lr, int | float) and 0 <= lr < float("inf")):
-        raise ValueError(f"lr is a number from 0 up, not {lr!r}")
-    return lr
 
 
 def last(steps: Iterable[_T], progress: bool = False) -> _T:
@@ -110,14 +86,3 @@ def last(steps: Iterable[_T], progress: bool = False) -> _T:
     if step is None:
         raise ValueError("there is no last step: the run had no steps")
     return step
-
-
-def whole(value: Any, what: str, least: int = 0) -> int:
-    """The value, if it is a whole number from `least` up.
-
-    Raises:
-        ValueError: otherwise; the message says what it is for.
-    """
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
-        raise ValueError(f"{what} is a whole number from {least} up, not {value!r}")
-    return value.__index__()

@@ -25,7 +25,7 @@ import anywidget
 import traitlets as t
 from IPython.display import display
 
-from nbvis.engine.network import near
+from nbvis.engine.arguments import near
 from nbvis.sessions import Finding, Lookout, described, traced
 
 from .forgetting import Showing, keep_track

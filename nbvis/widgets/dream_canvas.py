@@ -22,8 +22,8 @@ from nbvis.engine import (
     octave_sizes,
     smallest_size,
 )
-from nbvis.engine.images import Images
-from nbvis.engine.network import as_network
+from nbvis.engine.network.images import Images
+from nbvis.engine.network.network import as_network
 from nbvis.sessions import Finding, Session, described, picture, shown_as
 
 from .base import GRACE

@@ -20,9 +20,9 @@ import traitlets as t
 from torch import Tensor, nn
 
 from nbvis.engine import InversionStep, Network
-from nbvis.engine.capture import address
-from nbvis.engine.images import Images
-from nbvis.engine.network import as_network, named
+from nbvis.engine.network.images import Images
+from nbvis.engine.network.layers import address
+from nbvis.engine.network.network import as_network, named
 from nbvis.sessions import Finding, Frame, Session, described, encoded, shown_as
 
 from .given import Given, GivenImage, fitted, given_image

@@ -19,7 +19,7 @@ from nbvis.engine import (
     preprocessing_check,
     randomization_check,
 )
-from nbvis.engine.attribution import CAMS
+from nbvis.engine.attribution.attribute import CAMS
 from nbvis.sessions import Known, Refusal, Task, Tell, described
 
 from .views import figure

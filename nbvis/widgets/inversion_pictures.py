@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from nbvis.engine import InversionStep, Network
-from nbvis.engine.targets import is_distribution
+from nbvis.engine.attribution.targets import is_distribution
 from nbvis.sessions import Session, encoded, picture
 
 from .sheet import Cell, below, sheet

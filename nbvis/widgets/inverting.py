@@ -5,9 +5,9 @@ from typing import Any
 from torch import Tensor
 
 from nbvis.engine import InversionSteps, Network, invert_dropout, layers
-from nbvis.engine.capture import OUTPUT
-from nbvis.engine.dropout import row_numbers
-from nbvis.engine.noisy import Noisy
+from nbvis.engine.dropout.masks import row_numbers
+from nbvis.engine.dropout.noisy_passes import Noisy
+from nbvis.engine.network.layers import OUTPUT
 
 from .rows import layer_rows
 

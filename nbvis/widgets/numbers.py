@@ -6,7 +6,7 @@ from typing import Any
 
 import traitlets as t
 
-from nbvis.engine.network import near
+from nbvis.engine.arguments import near
 
 
 class InvalidValueError(ValueError, t.TraitError):

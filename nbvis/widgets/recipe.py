@@ -7,7 +7,7 @@ from typing import Any
 
 from nbvis import engine
 from nbvis.engine import Objective, Step
-from nbvis.engine.source import Names
+from nbvis.engine.ascent.objective_source import Names
 from nbvis.sessions import Past
 
 OPTIONS = ("octaves", "octave_scale", "steps", "lr", "jitter", "rotation", "seed")

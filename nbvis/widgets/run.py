@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from nbvis.engine import Network
-from nbvis.engine.twin import fingerprint
+from nbvis.engine.network.twin import fingerprint
 from nbvis.sessions import Finding, Frame, Session, encoded, picture
 
 from .base import Widget

@@ -5,7 +5,7 @@ from typing import Any
 import traitlets as t
 
 from nbvis.engine import METHODS, Objective
-from nbvis.engine.network import near
+from nbvis.engine.arguments import near
 
 from .base import Widget
 from .given import GivenImage

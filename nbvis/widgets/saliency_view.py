@@ -23,9 +23,9 @@ from torch import Tensor, nn
 
 from nbvis import engine
 from nbvis.engine import Attribution, Faithfulness, Network, Objective, RandomizationCheck
-from nbvis.engine.images import Images
-from nbvis.engine.layout import planes
-from nbvis.engine.network import as_network
+from nbvis.engine.network.activations import planes
+from nbvis.engine.network.images import Images
+from nbvis.engine.network.network import as_network
 from nbvis.sessions import Answers, Finding, Refusal, described
 
 from . import explaining, scene

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from nbvis.engine import Network, Objective, layers
-from nbvis.engine.cams import last_with_space
-from nbvis.engine.capture import OUTPUT, not_one_tensor
-from nbvis.engine.question import Question
-from nbvis.engine.targets import Target, is_distribution
-from nbvis.engine.twin import fingerprint, tensors_of
+from nbvis.engine.attribution.cams import last_with_space
+from nbvis.engine.attribution.passes import Question
+from nbvis.engine.attribution.targets import Target, is_distribution
+from nbvis.engine.network.layers import OUTPUT, not_one_tensor
+from nbvis.engine.network.twin import fingerprint, tensors_of
 
 from .given import Given
 from .rows import layer_rows

@@ -30,9 +30,9 @@ from torch import Tensor, nn
 
 from nbvis import demo
 from nbvis.engine import STANDARD, Fourier, Network, Transform, activations, ascend, channel
-from nbvis.engine.capture import forward
-from nbvis.engine.prepare import Prepared
-from nbvis.engine.transforms import apply
+from nbvis.engine.ascent.transforms import apply
+from nbvis.engine.network.layers import forward
+from nbvis.engine.network.prepared import Prepared
 from tests.bench.machine import CLOCK, DEVICE, machine, now
 
 SIZE = 224

@@ -225,8 +225,8 @@ class _DoneError(Exception):
 
 def _target(task: Task) -> Tensor:
     """What dropout makes of the layer, as nbvis draws it."""
-    from nbvis.engine.dropout import row_numbers
-    from nbvis.engine.noisy import Noisy
+    from nbvis.engine.dropout.masks import row_numbers
+    from nbvis.engine.dropout.noisy_passes import Noisy
 
     rows = task.image.repeat(SAMPLES, 1, 1, 1)
     noisy = Noisy(task.network, [task.layer], task.image)

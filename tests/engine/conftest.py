@@ -118,7 +118,7 @@ TESTS, ENGINE = (str(Path(file).resolve().parent) + os.sep for file in (__file__
 
 def pytest_configure() -> None:
     """Has the tests' tensors, and networks of device "auto", lie on the device."""
-    nbvis.engine.network._best_device = lambda: DEVICE
+    nbvis.engine.network.network._best_device = lambda: DEVICE
     if DEVICE.type != "cpu":
         torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = False, True
         MadeByTests(DEVICE).__enter__()  # for all there is: modules of tests make tensors as they are imported

@@ -25,8 +25,8 @@ from nbvis.engine import (
     unit,
 )
 from nbvis.engine import layout as layout_module
-from nbvis.engine.layout import planes
-from nbvis.engine.trace import Trace
+from nbvis.engine.network.activations import planes
+from nbvis.engine.tracing.trace import Trace
 
 
 class Plain(nn.Module):

@@ -24,8 +24,8 @@ from nbvis.engine import (
     logit,
     randomization_check,
 )
-from nbvis.engine.batching import batching
-from nbvis.engine.layout import Activations
+from nbvis.engine.network.activations import Activations
+from nbvis.engine.network.batching import batching
 
 SLOW: dict[str, dict[str, Any]] = {
     "integrated_gradients": {"steps": 5},

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from nbvis.engine.curvature import MEMORY, Curvature
-from nbvis.engine.descent import LBFGS, PATIENCE
+from nbvis.engine.dropout.descent import LBFGS, PATIENCE
+from nbvis.engine.dropout.lbfgs import MEMORY, Curvature
 
 
 def bowl(size: int, seed: int) -> torch.Tensor:

@@ -190,7 +190,7 @@ def test_rotation_turns_what_the_network_sees_and_back(device, convnet, pictures
 def test_the_gradient_comes_back_through_the_exact_adjoint(convnet, pictures):
     """<warp x, y> = <x, adjoint y>: what autograd does; turning by the opposite angle would not."""
     net, images = convnet(), pictures(1, 3, 24, 40)
-    from nbvis.engine.transforms import warped
+    from nbvis.engine.ascent.transforms import warped
 
     generator = torch.Generator().manual_seed(0)
     torch.randint(0, 1, (2,), generator=generator)

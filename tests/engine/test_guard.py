@@ -29,7 +29,7 @@ from nbvis.engine import (
     preprocessing_check,
     randomization_check,
 )
-from nbvis.engine.guard import TwinError
+from nbvis.engine.network.guard import TwinError
 
 
 class Trained(nn.Module):

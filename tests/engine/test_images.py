@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from nbvis.engine import Fourier, ImageParameter, Pixels
-from nbvis.engine.images import COLOR_MATRIX
+from nbvis.engine.ascent.image_parameters import COLOR_MATRIX
 
 
 def by_hand(values: np.ndarray, height: int, width: int, decay: float) -> np.ndarray:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbvis.engine import Objective, activity, channel, custom, logit, unit
-from nbvis.engine.climb import _passes
-from nbvis.engine.source import Names
+from nbvis.engine.ascent.gradient import _passes
+from nbvis.engine.ascent.objective_source import Names
 
 
 def acts(seed: int = 0):

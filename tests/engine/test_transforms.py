@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from nbvis.engine import STANDARD, jitter, rotate, zoom
-from nbvis.engine.transforms import affine, apply
+from nbvis.engine.ascent.transforms import affine, apply
 
 
 def generator(seed: int = 0) -> torch.Generator:

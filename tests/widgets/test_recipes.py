@@ -9,7 +9,7 @@ from torch import nn
 
 from nbvis import DreamCanvas, DropoutInverter, SaliencyView
 from nbvis.engine import METHODS, Network, Objective, activity, channel, custom, logit, unit
-from nbvis.engine.source import Names
+from nbvis.engine.ascent.objective_source import Names
 from nbvis.widgets.recipe import TAKEN
 
 LONG = 60.0

@@ -1,0 +1,1 @@
+"""Gradient ascent: objectives, image parameters, transforms, and the runs that climb."""

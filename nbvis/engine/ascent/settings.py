@@ -1,0 +1,18 @@
+"""Settings: what may change between two steps of an ascent or a dream."""
+
+from dataclasses import dataclass
+
+from ..arguments import checked_lr
+from .objectives import Objectives
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What may change between two steps; each function's own settings say what there is."""
+
+    objective: Objectives
+    lr: float
+
+    def __post_init__(self):
+        """Refuses what cannot be meant."""
+        checked_lr(self.lr)

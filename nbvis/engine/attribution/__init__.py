@@ -1,0 +1,1 @@
+"""Attributions: signed maps of what drove a target."""

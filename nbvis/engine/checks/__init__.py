@@ -1,0 +1,1 @@
+"""Checks: whether a map, and the preprocessing, can be believed."""

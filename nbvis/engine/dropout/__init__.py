@@ -1,0 +1,1 @@
+"""Dropout: its masks, and what a network saw through them, inverted."""

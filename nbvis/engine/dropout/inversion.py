@@ -1,0 +1,341 @@
+"""Dropout inversion: the picture that gives a network without dropout the activation it had with dropout."""
+
+import math
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+
+import torch
+from torch import Tensor, nn
+
+from ..arguments import checked_lr, near, whole
+from ..network.images import Images, checked_images
+from ..network.network import Network, as_network
+from ..network.snapshots import Steady
+from ..steps import Changes, Step, changed
+from .descent import LBFGS, Bounds, Descent, Elementwise
+from .masks import checked_masks, row_numbers
+from .mismatch import Match, Posed, refuse_infinite
+from .noisy_passes import Active, Noisy, Pass
+
+DESCENTS: dict[str, Callable[..., torch.optim.Optimizer] | None] = {
+    "lbfgs": None,
+    "adam": torch.optim.Adam,
+    "sgd": torch.optim.SGD,
+}
+"""What `invert_dropout` goes down by; "sgd" is plain gradient descent."""
+
+Layers = str | Sequence[str] | Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InversionStep(Step):
+    """One update of an inversion, as a record; its `image` is what `loss` was found at, and `score` is minus `loss`.
+
+    Attributes:
+        loss: of each row, (rows,).
+        converged: whether it is within the tolerance, (rows,); such a row does not change any more.
+        masks: 0 and 1 as float, what each dropout dropped and kept: {its layer: (rows, …)}.
+        clean_output: of the network for the input without dropout, (rows, …); None if it is not one tensor.
+        noisy_output: of the network for the input with dropout up to the layer.
+    """
+
+    loss: Tensor
+    converged: Tensor
+    masks: dict[str, Tensor] = field(repr=False)
+    clean_output: Tensor | None = field(repr=False)
+    noisy_output: Tensor | None = field(repr=False)
+    make_output: Callable[[Tensor], Tensor | None] = field(repr=False, compare=False)
+
+    @cached_property
+    def corrupted_output(self) -> Tensor | None:
+        """Of the network for `image` without dropout, (rows, …); made when first asked for."""
+        return self.make_output(self.image)
+
+
+InversionSteps = Generator[InversionStep, Changes | None, None]
+
+
+@dataclass(frozen=True)
+class _InversionSettings:
+    lr: float
+    tolerance: float
+
+    def __post_init__(self):
+        """Refuses what cannot be meant."""
+        checked_lr(self.lr)
+        if not (isinstance(self.tolerance, int | float) and 0 <= self.tolerance < math.inf):
+            raise ValueError(f"tolerance is a loss from 0 up, not {self.tolerance!r}")
+
+
+@torch.inference_mode(False)
+def invert_dropout(
+    network: Network | nn.Module,
+    layer: Layers,
+    images: Images,
+    *,
+    samples: int = 1,
+    p: float | Sequence[float] | Tensor | None = None,
+    masks: Mapping[str, Tensor] | None = None,
+    steps: int = 10_000,
+    tolerance: float = 1e-3,
+    lr: float = 1e-2,
+    optimizer: str = "lbfgs",
+    bounds: Bounds = (0, 1),
+    active: Active = None,
+    insert: str | None = None,
+    seed: int = 0,
+    names: Sequence[str] | None = None,
+) -> InversionSteps:
+    """Changes images until the network without dropout answers as it did with dropout, as a generator of steps.
+
+    One pass with dropout fixes the target t of a layer; then x goes down the mean of (a(x) − t)² over the layer's
+    elements, where a is the layer's activation without dropout, from the input itself. With several layers the means
+    are added, each with its weight. Everything but dropout stays in eval mode. A row, one sample of one picture, has
+    its own masks, its own loss and its own end: it stops, to the bit, once its loss is within the tolerance. Between
+    two steps, `steps.send({"lr": 0.1})` changes `lr` or `tolerance` and returns the next step.
+
+    The network may be trained meanwhile in another thread: each step has all its weights of one moment of the last
+    second. Once they change under a step, it is made again on a copy of them, and from then on the run takes another
+    about twice a second; `notes` say how many, and how long one took. PyTorch does not count what is written through
+    `.data`: `with torch.no_grad(): weight.mul_(1)` tells the run of it. The target, with the same masks, is then found
+    anew as well, and so are loss and gradient of all rows; "lbfgs" begins anew. A step's outputs are of its weights.
+
+    Args:
+        network: a `Network` or a bare module.
+        layer: a layer's name, several, or {name: weight}.
+        images: where it starts, (batch, channels, height, width), within `bounds`.
+        samples: rows for each picture; rows are in the order of the pictures.
+        p: probability of dropping, in place of every dropout's own; one, or one for each row.
+        masks: what to keep (1) and drop (0) instead of drawing it, as an earlier step's `masks`; one row does for all.
+        steps: number of updates at most.
+        tolerance: the loss at which a row is done.
+        lr: learning rate; for "lbfgs" the length of the first step, root mean square in units of pixel value.
+        optimizer: "lbfgs", for each row by itself, "adam", or "sgd", which is plain gradient descent.
+        bounds: the pixels' (lowest, highest), kept by projection, or None.
+        active: what else is in train mode in the noisy pass: a function (name, module) → bool, or "train" for all.
+            Batch norm then uses the statistics of one picture's samples; the network's own stay as they are.
+        insert: a layer after which the noisy pass has dropout (of 0.5, or `p`), for a network without.
+        seed: of the masks. They depend on it and on the picture, not on the batch; a higher `p` drops more of the same.
+        names: what the notes call the rows; None for row 0, row 1, …
+
+    Yields:
+        An `InversionStep` for each update, until every row is within the tolerance or, with "lbfgs", gets no nearer;
+        one without update if there is nothing to do. Where a row does not reach it, the last one says in `notes` why.
+
+    Raises:
+        ValueError: at the call, if a layer, a mask, an image or an option does not fit, or no dropout comes before the
+            layer; the message says what would.
+        RuntimeError: at the call, if the network does not run on the images or a layer has no gradient.
+        FloatingPointError: if a loss or gradient is no longer finite; the message says at which step.
+
+    Source: Bouthillier et al. 2015, "Dropout as data augmentation", arXiv 1506.08700, section 3.
+
+    Example:
+        >>> net = nn.Sequential(nn.Dropout(0.5), nn.Flatten(), nn.Linear(16, 16))
+        >>> step = last(invert_dropout(net, "2", torch.rand(1, 1, 4, 4), tolerance=1e-6, bounds=None))
+        >>> bool(step.converged), step.masks["0"].shape
+        (True, torch.Size([1, 1, 4, 4]))
+    """
+    network = as_network(network)
+    settings = _InversionSettings(lr, tolerance)
+    weights = _weights(layer)
+    bounds = _checked_bounds(bounds)
+    if optimizer not in DESCENTS:
+        raise ValueError(f"no optimizer {optimizer!r}{near(optimizer, list(DESCENTS))}")
+    images = _within(images, bounds).detach().to(network.device, network.precision, copy=True)
+    samples, masks = whole(samples, "samples", least=1), checked_masks(masks)
+    steps = whole(steps, "steps")
+    start = images.repeat_interleave(samples, 0)
+    numbers = row_numbers(images, samples, seed)
+    levels = _levels(p, len(start), samples if active == "train" else 1)
+    notes: list[str] = []
+
+    def pose(network: Network) -> Posed:
+        noisy = Noisy(network, list(weights), images[:1], active, insert)
+        clean, target = noisy.clean(start, numbers), noisy.noisy(start, numbers, levels, masks, samples)
+        notes[:] = (*noisy.notes, *_reach(noisy, images, target))
+        return noisy, clean, target
+
+    steady, match = Steady(network), Match(pose, weights, start)
+    found = steady.run(lambda network: match.start(network, start))
+    assert found is not None
+    make = DESCENTS[optimizer]
+    descent = LBFGS(start, bounds) if make is None else Elementwise(make, start, lr, bounds)
+    if names is not None and len(names) != len(start):
+        raise ValueError(f"names are those of the {len(start)} rows, not {names!r}")
+    output = partial(_output, pose, numbers)
+    return _invert(steady, match, descent, (start, *found), settings, steps, notes, output, names)
+
+
+Place = tuple[Tensor, Tensor, Tensor]
+"""Where a descent is: values (rows, …), loss (rows,) and gradient."""
+
+
+# The decorator works step by step: a caller in inference mode would otherwise leave tensors without autograd behind.
+@torch.inference_mode(False)
+def _invert(
+    steady: Steady,
+    match: Match,
+    descent: Descent,
+    place: Place,
+    settings: _InversionSettings,
+    steps: int,
+    notes: Sequence[str],
+    make_output: Callable[[Noisy, Tensor], Tensor | None],
+    names: Sequence[str] | None,
+) -> InversionSteps:
+    curve = [place[1]]
+    for index in range(max(1, steps)):
+        if steps:
+            place = steady.run(partial(_updated, match, descent, place, settings, index))
+        values, loss, gradient = place
+        curve.append(loss)
+        converged = loss <= settings.tolerance
+        ended = index + 1 >= steps or bool((converged | descent.stuck()).all())
+        said = _unreached(curve, gradient, values, descent, settings.tolerance, steps, names) if ended and steps else ()
+        step = InversionStep(
+            index,
+            steps,
+            -loss,
+            lambda values=values: values.clone(),
+            (*notes, *match.notes, *steady.notes, *said),
+            loss=loss,
+            converged=converged,
+            masks=match.target.masks,
+            clean_output=match.clean.output,
+            noisy_output=match.target.output,
+            make_output=partial(make_output, match.noisy),
+        )
+        changes = yield step
+        if ended:
+            return
+        settings = changed(settings, changes)
+
+
+def _updated(
+    match: Match, descent: Descent, place: Place, settings: _InversionSettings, index: int, network: Network
+) -> Place:
+    """The place after one update; target, loss and gradient are found anew first if the network has changed."""
+    values, loss, gradient = place
+    if (found := match.start(network, values)) is not None:
+        loss, gradient = found
+        descent.forget()
+    open_rows = ((loss > settings.tolerance) & ~descent.stuck()).nonzero().flatten()
+    if not len(open_rows):
+        return values, loss, gradient
+    trial = descent.propose(values, loss, gradient, settings.lr)
+    height, slope = loss.clone(), gradient.clone()
+    height[open_rows], slope[open_rows] = match(trial, open_rows)
+    asked = torch.zeros_like(loss, dtype=torch.bool).index_fill(0, open_rows, True)
+    goes = descent.accept(trial, height, slope, asked)
+    # A careful descent takes an infinite trial back, until it has nowhere left to go.
+    final = asked & descent.stuck() if descent.careful else asked
+    refuse_infinite(height, slope, final.nonzero().flatten(), index + 1, settings.lr)
+    shaped = goes.view(-1, 1, 1, 1)
+    values, gradient = torch.where(shaped, trial, values), torch.where(shaped, slope, gradient)
+    return values, torch.where(goes, height, loss), gradient
+
+
+def _unreached(
+    curve: list[Tensor],
+    gradient: Tensor,
+    values: Tensor,
+    descent: Descent,
+    tolerance: float,
+    steps: int,
+    names: Sequence[str] | None,
+) -> tuple[str, ...]:
+    """Why rows end above the tolerance, a sentence for each reason, and that pixels went where no screen follows."""
+    loss = curve[-1]
+    before = curve[-1 - max(1, len(curve) // 10)]
+    flat = descent.stuck() | (loss > 0.99 * before if len(curve) > 20 else torch.zeros_like(loss, dtype=torch.bool))
+    held = descent.held(values, gradient).flatten(1).float().mean(1)
+    reasons: dict[str, list[int]] = {}
+    for row in (loss > tolerance).nonzero().flatten().tolist():
+        if not flat[row]:
+            reason = f"and the {steps} steps are spent" if steps > 1 else "and the one step is spent"
+        elif held[row] > 0.01:
+            reason = "a plateau with pixels held at the bounds: bounds=None would let them go"
+        else:
+            reason = "a plateau: no small change of the picture brings it nearer"
+        reasons.setdefault(reason, []).append(row)
+    notes = []
+    for reason, rows in reasons.items():
+        losses = f"{loss[rows].min():.3g}" + (f" to {loss[rows].max():.3g}" if len(rows) > 1 else "")
+        which = f"Row {rows[0]}" if len(rows) == 1 else f"{len(rows)} rows ({_listed(rows)})"
+        if names is not None:
+            called = [names[row] for row in rows]
+            which = called[0][:1].upper() + called[0][1:] if len(rows) == 1 else f"{len(rows)} rows ({_listed(called)})"
+        whose = "its" if len(rows) == 1 else "their"
+        notes.append(f"{which} did not reach the tolerance of {tolerance:g}: {whose} loss is {losses}, {reason}.")
+    if values.min() < 0 or values.max() > 1:
+        notes.append(f"The picture leaves [0, 1]: its pixels go from {values.min():.3g} to {values.max():.3g}.")
+    return tuple(notes)
+
+
+def _listed(rows: Sequence[object], most: int = 8) -> str:
+    return ", ".join(map(str, rows[:most])) + (", …" if len(rows) > most else "")
+
+
+def _output(pose: Callable[[Network], Posed], numbers: Sequence[int], noisy: Noisy, images: Tensor) -> Tensor | None:
+    def output(network: Network) -> Tensor | None:
+        now = noisy if network is noisy.network else pose(network)[0]
+        return now.clean(images, numbers).output
+
+    return Steady(noisy.network).run(output)
+
+
+def _reach(noisy: Noisy, images: Tensor, target: Pass) -> tuple[str, ...]:
+    """Sentences on layers that dropout does not reach; an error if it reaches none of them."""
+    reached, names = noisy.reached(images), noisy.names
+    beyond = [name for name in names if not reached.get(name, bool(target.masks))]
+    if len(beyond) < len(names):
+        return tuple(f"No dropout comes before layer {name!r}: it is held where it is." for name in beyond)
+    there = [name for name, bad in reached.items() if bad and name and ":" not in name]
+    where = f"; it does before {', '.join(map(repr, there[:12]))}" if there else " nor before any other layer"
+    way = "" if there else ": insert= puts dropout after a layer of your choice"
+    what = f"no dropout acts before layer {' or '.join(map(repr, beyond))}{where}{way}"
+    raise ValueError(". ".join((what, *noisy.notes)))
+
+
+def _weights(layer: Layers) -> dict[str, float]:
+    names = [layer] if isinstance(layer, str) else layer
+    weights = dict(names) if isinstance(names, Mapping) else dict.fromkeys(names, 1.0)
+    if not weights or not all(isinstance(w, int | float) and 0 < w < math.inf for w in weights.values()):
+        raise ValueError(f"layer is a name, several, or {{name: weight}} with weights above 0, not {layer!r}")
+    return weights
+
+
+def _levels(p: float | Sequence[float] | Tensor | None, rows: int, together: int) -> list[float | None]:
+    if p is None:
+        return [None] * rows
+    try:
+        levels = torch.as_tensor(p, dtype=torch.float64).cpu()
+    except (TypeError, ValueError):
+        levels = torch.tensor(torch.nan)
+    if levels.dim() > 1 or (levels.dim() and len(levels) != rows) or not ((levels >= 0) & (levels <= 1)).all():
+        raise ValueError(f"p is a probability from 0 to 1, or one for each of the {rows} rows, not {p!r}")
+    found = levels.expand(rows).tolist()
+    if any(found[k] != found[k - k % together] for k in range(rows)):
+        raise ValueError('with active="train" the samples of a picture are one batch and share one p')
+    return found
+
+
+def _within(images: Images, bounds: Bounds) -> Tensor:
+    images = checked_images(images, bounded=bounds == (0, 1))
+    if bounds is not None and (images.min() < bounds[0] or images.max() > bounds[1]):
+        raise ValueError(f"images must lie in bounds={bounds}, not in [{images.min():.4g}, {images.max():.4g}]")
+    return images
+
+
+def _checked_bounds(bounds: Bounds) -> Bounds:
+    if bounds is None:
+        return None
+    try:
+        low, high = map(float, bounds)
+    except (TypeError, ValueError):
+        low, high = 1.0, 0.0
+    if not low < high:
+        raise ValueError(f"bounds is (lowest, highest) or None, not {bounds!r}")
+    return low, high
