@@ -17,8 +17,8 @@ import { ask, bytes, download, el, follow, tell } from "./shared.js";
  *   inside: Node[], keys: Record<string, () => void>, hear(content: any, buffers: any[]): void,
  * }} Parts
  * @typedef {{
- *   title: string, file: string, keys: [string, string][], help: [string, string][], elsewhere?(note: string): boolean,
- * }} Words `elsewhere` are notes that the widget itself puts where they belong
+ *   title: string, file: string, keys: [string, string][], help: [string, string][],
+ * }} Words
  */
 
 /** Seconds without a word from the kernel after which the panel says that there is none. */
@@ -43,11 +43,11 @@ export function sliderHelp(model, names) {
  * Draws a view of a widget and returns its undo.
  * @param {Context} context @param {Words} words @param {(panel: Panel) => Parts} build
  */
-export function panel({ model, el: host, signal: outer }, { title, file, keys, help, elsewhere }, build) {
+export function panel({ model, el: host, signal: outer }, { title, file, keys, help }, build) {
   const controller = new AbortController(), { signal } = controller;
   outer?.addEventListener("abort", () => controller.abort());
   const view = Math.random().toString(36).slice(2), { expect, wake } = lives(() => root, host, signal);
-  const said = sentences(model, signal, elsewhere), mark = el("span", { class: "chip" }), aloud = announcer(title);
+  const said = sentences(model, signal), mark = el("span", { class: "chip" }), aloud = announcer(title);
   /** @param {string} state @param {string} word @param {string} rate @param {string} standing */
   const chip = (state, word, rate, standing) => {
     mark.replaceChildren(el("i", { class: state }), [word, rate].filter(Boolean).join(" · "));
@@ -252,9 +252,12 @@ async function toClipboard(text) {
   area.remove();
 }
 
-/** The notes, one a line. @param {Model} model @returns {string[]} */
-export function notesOf(model) {
-  return model.get("notes").split("\n").filter(Boolean);
+/**
+ * The notes of a kind; the others have no kind. @param {Model} model @param {string} [kind]
+ * @returns {{text: string, about: string, kind: string, line: string}[]}
+ */
+export function notesOf(model, kind = "") {
+  return model.get("_notes").filter((/** @type {{kind: string}} */ note) => note.kind === kind);
 }
 
 /** The traceback of the network's own code, for whoever asks for it. @param {string} text */
@@ -264,19 +267,19 @@ function traceback(text) {
 }
 
 /**
- * The error and the notes, as sentences.
- * @param {Model} model @param {AbortSignal} signal @param {(note: string) => boolean} elsewhere
+ * The error and the notes that have no place of their own, as sentences.
+ * @param {Model} model @param {AbortSignal} signal
  */
-function sentences(model, signal, elsewhere = () => false) {
+function sentences(model, signal) {
   const root = el("div", { class: "sentences", role: "status", "aria-live": "polite" });
   let own = "";
   const show = () => {
-    const error = model.get("error") || own, notes = notesOf(model).filter((note) => !elsewhere(note));
+    const error = model.get("error") || own, notes = notesOf(model).map((note) => note.line);
     const doing = model.get("_doing");
     const rows = [...(doing ? [doing] : []), ...notes].map((note) => el("div", { class: "note", text: note }));
     root.replaceChildren(...(error ? [el("div", { class: "note bad", role: "alert", text: error })] : []),
       ...(model.get("error") && model.get("traceback") ? [traceback(model.get("traceback"))] : []), ...rows);
   };
-  follow(model, signal, ["error", "traceback", "notes", "_doing"], show);
+  follow(model, signal, ["error", "traceback", "_notes", "_doing"], show);
   return { root, complain: (/** @type {string} */ sentence) => { own = sentence; show(); } };
 }

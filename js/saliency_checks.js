@@ -41,13 +41,6 @@ const AREAS = "Mean score while the picture is uncovered in the map's order (ins
 const FORGETS = "Does the map show what the network has learnt? Shuffle its weights from the top down, and see whether "
   + "the map goes too.";
 
-const MEASURED = "Faithfulness of ";
-
-/** Whether a note is one on faithfulness, which stands below the bars. @param {string} note */
-export function ofFaithfulness(note) {
-  return note.startsWith(MEASURED);
-}
-
 /** Whether the score follows the maps. @param {Panel} panel */
 export function faithfulnessBars({ model, signal, expect }) {
   const button = el("button", { type: "button", onclick: () => { expect(); tell(model, { type: "measure" }); } });
@@ -70,8 +63,8 @@ export function faithfulnessBars({ model, signal, expect }) {
     body.replaceChildren(...bars.map((bar) => el("tr", { class: bar.reference ? "reference" : "" },
       el("th", { scope: "row", text: bar.label }), ...cells(bar.insertion, bars), ...cells(bar.deletion, bars))));
   });
-  follow(model, signal, ["notes"], () => {
-    note.textContent = notesOf(model).filter(ofFaithfulness).map((each) => each.slice(MEASURED.length)).join("\n");
+  follow(model, signal, ["_notes"], () => {
+    note.textContent = notesOf(model, "faithfulness").map(({ about, text }) => `${about}: ${text}`).join("\n");
     note.hidden = !note.textContent;
   });
   const heading = el("div", { class: "heading" }, el("h4", { text: "Faithfulness" }), button);

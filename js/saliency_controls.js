@@ -3,10 +3,9 @@ import { el, follow, slider, tell } from "./shared.js";
 
 /**
  * @typedef {import("./panel.js").Panel} Panel
- * @typedef {[string, string, string, string, string[]]} Method name, label, sentence, kind, sliders
+ * @typedef {{name: string, label: string, sentence: string, place: string, sliders: string[]}} Method `place` is where
+ *   its maps live: "anywhere", "images" or "grid"
  */
-
-export const SLIDERS = ["steps", "samples", "noise", "window", "stride"];
 
 /** Views that paint a map with its own colours. */
 const UNCOLORED = ["raw", "grey", "histogram"];
@@ -32,13 +31,18 @@ export const HELP = {
 /** A label with what it is for. @param {string} label @returns {[string, string]} */
 const named = (label) => [label, HELP[label]];
 
+/** The sliders of all methods, in the panel's order. @param {Method[]} methods */
+export function slidersOfAll(methods) {
+  return [...new Set(methods.flatMap(({ sliders }) => sliders))];
+}
+
 /**
  * The sliders that the shown methods and the mouse need, in the panel's order.
  * @param {Method[]} methods @param {string[]} shown @param {string} click
  */
 export function slidersOf(methods, shown, click) {
-  const had = methods.filter(([name]) => shown.includes(name)).flatMap(([, , , , sliders]) => sliders);
-  return SLIDERS.filter((name) => had.includes(name) || (name === "window" && click === "occlude"));
+  const had = slidersOfAll(methods.filter(({ name }) => shown.includes(name)));
+  return slidersOfAll(methods).filter((name) => had.includes(name) || (name === "window" && click === "occlude"));
 }
 
 /** How the maps are painted. @param {Panel} panel */
@@ -63,11 +67,6 @@ export function viewSection({ model, signal }) {
     hint, overlay, opacity, colormap, locked);
 }
 
-/** Whether a method's map can be taken at a layer. @param {string} name @param {string} kind */
-function livesSomewhere(name, kind) {
-  return kind === "image" && name !== "occlusion";
-}
-
 /** What the shown methods are asked. @param {Panel} panel */
 export function methodSection({ model, signal }) {
   const /** @type {Method[]} */ methods = model.get("methods");
@@ -80,19 +79,19 @@ export function methodSection({ model, signal }) {
     model.set("place", name);
     model.save_changes();
   }, "place", "the picture");
-  const sliders = SLIDERS.map((name) => slider(model, signal, name));
+  const names = slidersOfAll(methods), sliders = names.map((name) => slider(model, signal, name));
   // Room for what the most demanding method needs, so that a change of method moves nothing.
-  const most = Math.max(...methods.map(([name, , , kind, has]) =>
-    has.length + Number(kind === "cam" || livesSomewhere(name, kind))));
+  const most = Math.max(...methods.map((method) => method.sliders.length + Number(method.place !== "images")));
   const rows = el("div", { class: "rows", style: `--rows: ${most}` }, layer, place, ...sliders);
   const root = el("section", {}, el("h4", { text: "Method" }), rows);
   follow(model, signal, ["method", "compare", "click", "layers"], () => {
     const shown = [model.get("method"), ...model.get("compare")], click = model.get("click");
-    const kinds = methods.filter(([name]) => shown.includes(name)), has = slidersOf(methods, shown, click);
+    const places = methods.filter(({ name }) => shown.includes(name)).map((method) => method.place);
+    const has = slidersOf(methods, shown, click);
     const some = model.get("layers").length > 0;
-    layer.hidden = !some || (click !== "unit" && !kinds.some(([, , , kind]) => kind === "cam"));
-    place.hidden = !some || !kinds.some(([name, , , kind]) => livesSomewhere(name, kind));
-    SLIDERS.forEach((name, index) => { sliders[index].hidden = !has.includes(name); });
+    layer.hidden = !some || (click !== "unit" && !places.includes("grid"));
+    place.hidden = !some || !places.includes("anywhere");
+    names.forEach((name, index) => { sliders[index].hidden = !has.includes(name); });
     root.hidden = !most && layer.hidden;
   });
   return root;

@@ -1,7 +1,7 @@
 import { iconButton, painter, panel, sliderHelp } from "./panel.js";
 import { combobox } from "./pickers.js";
-import { faithfulnessBars, ofFaithfulness, sanityCheck } from "./saliency_checks.js";
-import { HELP, SLIDERS, clickSection, methodSection, viewSection } from "./saliency_controls.js";
+import { faithfulnessBars, sanityCheck } from "./saliency_checks.js";
+import { HELP, clickSection, methodSection, slidersOfAll, viewSection } from "./saliency_controls.js";
 import { saliencyPanes } from "./saliency_panes.js";
 import { duration, el, follow, keepHeight, search, tell } from "./shared.js";
 
@@ -76,12 +76,12 @@ function methodChips({ model, signal, complain }) {
   /** @param {number} index */
   const press = (index) => {
     if (!methods[index]) return;
-    const before = shown(), after = chosen(before, methods[index][0], comparing);
+    const before = shown(), after = chosen(before, methods[index].name, comparing);
     const full = after === before && before.length === MOST;
     complain(full ? "Four maps fit side by side: click on one of theirs first, to take it away." : "");
     set(after);
   };
-  const chips = methods.map(([, label, sentence], index) =>
+  const chips = methods.map(({ label, sentence }, index) =>
     el("button", { type: "button", text: label, title: sentence, onclick: () => press(index) }));
   const compare = () => {
     comparing = !comparing;
@@ -91,13 +91,13 @@ function methodChips({ model, signal, complain }) {
   const button = iconButton("compare", "Compare", { onclick: compare, title: "Several methods side by side" });
   // All lie on one place, the longest of them high: no sentence moves what is below.
   const HOW = "Click on methods to show them side by side, up to four.";
-  const said = [...methods.map(([, , sentence]) => sentence), HOW].map((text) => el("p", { class: "hint", text }));
+  const said = [...methods.map(({ sentence }) => sentence), HOW].map((text) => el("p", { class: "hint", text }));
   const show = () => {
     const now = shown();
     comparing ||= now.length > 1;
-    methods.forEach(([name], index) => chips[index].setAttribute("aria-pressed", String(now.includes(name))));
+    methods.forEach(({ name }, index) => chips[index].setAttribute("aria-pressed", String(now.includes(name))));
     button.setAttribute("aria-pressed", String(comparing));
-    const at = comparing ? methods.length : methods.findIndex(([name]) => name === now[0]);
+    const at = comparing ? methods.length : methods.findIndex(({ name }) => name === now[0]);
     said.forEach((sentence, index) => sentence.classList.toggle("kept", index !== at));
   };
   follow(model, signal, ["method", "compare"], show);
@@ -185,9 +185,9 @@ function progress({ model, expect }) {
 function render(context) {
   const { model } = context;
   const /** @type {Method[]} */ methods = model.get("methods");
-  const sentences = methods.map(([, label, sentence]) => /** @type {[string, string]} */ ([label, sentence]));
-  const help = [...sentences, ...Object.entries(HELP), ...sliderHelp(model, SLIDERS)];
-  const words = { title: "SaliencyView", file: "saliency", keys: KEYS, help, elsewhere: ofFaithfulness };
+  const sentences = methods.map(({ label, sentence }) => /** @type {[string, string]} */ ([label, sentence]));
+  const help = [...sentences, ...Object.entries(HELP), ...sliderHelp(model, slidersOfAll(methods))];
+  const words = { title: "SaliencyView", file: "saliency", keys: KEYS, help };
   return panel(context, words, (panel) => {
     const { signal } = panel, chips = methodChips(panel), panes = saliencyPanes(panel), work = progress(panel);
     const check = sanityCheck(panel), doctor = el("p", { class: "preprocessing" });

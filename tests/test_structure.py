@@ -112,6 +112,12 @@ def test_a_widget_imports_no_other_widget():
             assert [name for name in WIDGETS - {path.stem} if reaches(path, f"widgets.{name}")] == [], path.name
 
 
+def test_widgets_import_nothing_deeper_than_the_faces_of_engine_and_sessions():
+    rooms = {module_name(path) for package in ("engine", "sessions") for path in inside(f"{package}.")}
+    wrong = [(path.name, sorted(imports(path) & rooms)) for path in inside("widgets") if imports(path) & rooms]
+    assert wrong == []
+
+
 def test_importing_the_engine_loads_torch_alone():
     code = "import nbvis.engine, sys; print(*{name.partition('.')[0] for name in sys.modules})"
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout

@@ -7,7 +7,7 @@ from .lookout import Finding, Lookout
 from .progress import Progress
 from .session import Past, Session, described
 from .tasks import Known, Refusal, Task, Tell
-from .traced import traced
+from .tracebacks import traced
 
 __all__ = [
     "Answers",

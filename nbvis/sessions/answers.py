@@ -13,7 +13,7 @@ from .closing import close_at_exit
 from .gate import PATIENCE, Gate
 from .session import described
 from .tasks import Refusal, Task
-from .traced import traced
+from .tracebacks import traced
 
 KEPT = 64
 """Answers that are kept, the last used ones."""

@@ -14,7 +14,7 @@ from .closing import close_at_exit
 from .frames import Frame, encoded, picture
 from .gate import Gate
 from .progress import Progress
-from .traced import traced
+from .tracebacks import traced
 
 
 class Past(NamedTuple):

@@ -25,13 +25,14 @@ import anywidget
 import traitlets as t
 from IPython.display import display
 
-from nbvis.engine.arguments import near
+from nbvis.engine import near
 from nbvis.sessions import Finding, Lookout, described, traced
 
 from .forgetting import Showing, keep_track
 from .front_end import module_source, style_source
 from .given import WorkingSize
 from .hearing import Hearing, answer_where_asked
+from .notes import Note, lines, records
 from .numbers import controls, numbers
 
 GRACE, PATIENCE = 0.2, 2.0
@@ -73,6 +74,7 @@ class Widget(anywidget.AnyWidget):
     error = t.Unicode("", help="What went wrong, empty if nothing did.").tag(sync=True)
     traceback = t.Unicode("", help="Of an error of the network's own code, from where that begins.").tag(sync=True)
     notes = t.Unicode("", help="Sentences that whoever looks should read, one a line.").tag(sync=True)
+    _notes = t.List(help="The same as records: {text, about, kind, line} of each.").tag(sync=True)
     subject = t.Unicode("", read_only=True, help="What it looks at: the network and the picture's size.").tag(sync=True)
     working_size = WorkingSize(
         None, help="Longer side in pixels at which the picture is worked on; None for all of it."
@@ -320,8 +322,13 @@ class Widget(anywidget.AnyWidget):
         """What the picture shows, in words."""
         raise NotImplementedError
 
-    def _current_notes(self) -> str:
+    def _current_notes(self) -> list[Note]:
         raise NotImplementedError
+
+    def _tell_notes(self) -> None:
+        """Brings the notes up to date."""
+        found = list(dict.fromkeys(self._current_notes()))
+        self.notes, self._notes = lines(found), records(found)
 
     def _told(self) -> None:
         """Takes over where the session stands, on its thread or on a caller's."""
@@ -331,7 +338,7 @@ class Widget(anywidget.AnyWidget):
             self._telling = threading.get_ident()
             self.state, self.running = state, self._is_running()
             self._telling = None
-            self.notes = self._current_notes()
+            self._tell_notes()
 
     def _check_network(self) -> None:
         """Says so if the network is not what it was when what is shown was found; takes no pass."""

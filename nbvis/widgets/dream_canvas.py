@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from nbvis.engine import (
     Fourier,
+    Images,
     Network,
     Objective,
     Steps,
     activity,
+    as_network,
     channel,
     check_objective,
     differentiable,
@@ -22,13 +24,12 @@ from nbvis.engine import (
     octave_sizes,
     smallest_size,
 )
-from nbvis.engine.network.images import Images
-from nbvis.engine.network.network import as_network
 from nbvis.sessions import Finding, Session, described, picture, shown_as
 
 from .base import GRACE
 from .given import Given, GivenImage, fitted, given_image
 from .later import LaterList, LaterText
+from .notes import Note, plain
 from .numbers import InvalidValueError, Number, numbers, one_of
 from .page import page
 from .recipe import dream_recipe
@@ -107,7 +108,7 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
             background=self.background,
             listens=self._hearing,
         )
-        self.notes = self._current_notes()
+        self._tell_notes()
         began = time.monotonic()
         self._begin_to_see()
         if self._trial is not None:
@@ -359,10 +360,9 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
     def _noise_or(self, given: Given | None, shape: tuple[int, ...]) -> Tensor:
         return given.image if given else _noise(shape, self.seed)
 
-    def _current_notes(self) -> str:
-        return "\n".join(
-            filter(None, [self._given.note if self._given else "", shown_as(self._shape[1]), super()._current_notes()])
-        )
+    def _current_notes(self) -> list[Note]:
+        own = plain(self._given.note if self._given else "", shown_as(self._shape[1]))
+        return [*own, *super()._current_notes()]
 
     def _page(self) -> str:
         facts = {"Network": self.subject, "Objective": self.expression}

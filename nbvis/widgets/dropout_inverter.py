@@ -19,16 +19,14 @@ from typing import Any, NamedTuple
 import traitlets as t
 from torch import Tensor, nn
 
-from nbvis.engine import InversionStep, Network
-from nbvis.engine.network.images import Images
-from nbvis.engine.network.layers import address
-from nbvis.engine.network.network import as_network, named
+from nbvis.engine import Images, InversionStep, Network, address, as_network, named
 from nbvis.sessions import Finding, Frame, Session, described, encoded, shown_as
 
 from .given import Given, GivenImage, fitted, given_image
 from .inversion_pictures import InversionPainter, dropped_line
 from .inverting import LEVELS, LIVE, invert, rows_with_reasons
 from .later import LaterList, LaterText
+from .notes import Note, plain
 from .numbers import InvalidValueError, Number, one_of
 from .page import Table, page
 from .recipe import inversion_recipe
@@ -110,7 +108,7 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
             background=self.background,
             listens=self._hearing,
         )
-        self.notes = self._current_notes()
+        self._tell_notes()
         self._begin_to_see()
         if self.running or self.sweep:
             self.play()
@@ -327,12 +325,12 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
             except t.TraitError as error:
                 self._refuse(error)
 
-    def _current_notes(self) -> str:
-        notes, step = [self._given.note, shown_as(self.image.shape[1]), super()._current_notes()], self.last
+    def _current_notes(self) -> list[Note]:
+        notes, step = plain(self._given.note, shown_as(self.image.shape[1])) + super()._current_notes(), self.last
         if step and step.converged.all() and (step.image == self._session.start.to(step.image)).all():
             why = "its loss was within the tolerance from the start" if step.loss.any() else "dropout changed nothing"
-            notes.append(f"The picture is the original: {why}.")
-        return "\n".join(filter(None, notes))
+            notes.append(Note(f"The picture is the original: {why}."))
+        return notes
 
     def _picture(self) -> bytes:
         return encoded(self._painter.still(self._session), lossless=True)

@@ -2,8 +2,7 @@
 
 import contextlib
 import functools
-import inspect
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from nbvis.engine import (
     METHODS,
     Attribution,
+    Method,
     Network,
     PreprocessingCheck,
     attribute,
@@ -19,26 +19,12 @@ from nbvis.engine import (
     preprocessing_check,
     randomization_check,
 )
-from nbvis.engine.attribution.attribute import CAMS
 from nbvis.sessions import Known, Refusal, Task, Tell, described
 
 from .views import figure
 
-LABELS = {
-    "gradient": "Gradient",
-    "input_x_gradient": "Input × gradient",
-    "guided_backprop": "Guided backprop",
-    "deconvnet": "Deconvnet",
-    "integrated_gradients": "Integrated gradients",
-    "smoothgrad": "SmoothGrad",
-    "grad_cam": "Grad-CAM",
-    "guided_grad_cam": "Guided Grad-CAM",
-    "occlusion": "Occlusion",
-}
-"""What the methods are called on the panel."""
-
-SLIDERS = ("steps", "samples", "noise", "window", "stride")
-"""The options of the methods that a slider sets."""
+OPTIONS = {option.name: option for method in METHODS.values() for option in method.sliders}
+"""The options of the methods that a slider sets, by name."""
 
 
 class Asked(NamedTuple):
@@ -46,14 +32,14 @@ class Asked(NamedTuple):
 
     Attributes:
         about: what stands for the state of the network and the image.
-        method: its name.
+        method: which.
         target: a class, None for the predicted one, or an objective.
         layer: of the class activation map, or where the map lives; None for the image.
         options: (name, value) of the method's own options.
     """
 
     about: Hashable
-    method: str
+    method: Method
     target: Any
     layer: str | None
     options: tuple[tuple[str, Any], ...]
@@ -61,27 +47,31 @@ class Asked(NamedTuple):
     @property
     def label(self) -> str:
         """What the method is called on the panel."""
-        return LABELS[self.method]
+        return self.method.label
+
+    @property
+    def name(self) -> str:
+        """What the method is called in code."""
+        return self.method.name
 
     def arguments(self) -> dict[str, Any]:
         """What `attribute` gets beside the network, the image and the target."""
         layer = {} if self.layer is None else {"layer": self.layer}
-        return {"method": self.method} | layer | dict(self.options)
+        return {"method": self.method.name} | layer | dict(self.options)
 
 
-def methods() -> list[list[Any]]:
-    """The methods as the panel lists them: [name, label, sentence, "image" or "cam", names of sliders]."""
-    rows = []
-    for name, method in METHODS.items():
-        sentence = (inspect.getdoc(method) or "").split(". ")[0].split("\n\n")[0].replace("\n", " ").replace("`", "")
-        kind = "cam" if name in CAMS else "image"
-        rows.append([name, LABELS[name], sentence.rstrip(".") + ".", kind, sliders(name)])
-    return rows
-
-
-def sliders(method: str) -> list[str]:
-    """The options of a method that a slider sets."""
-    return [name for name in inspect.signature(METHODS[method]).parameters if name in SLIDERS]
+def records(methods: Iterable[Method]) -> list[dict[str, Any]]:
+    """The methods as the panel lists them: name, label, sentence, place and the names of their sliders."""
+    return [
+        {
+            "name": method.name,
+            "label": method.label,
+            "sentence": method.sentence,
+            "place": method.place.value,
+            "sliders": [option.name for option in method.sliders],
+        }
+        for method in methods
+    ]
 
 
 def preprocessing_line(check: Any) -> tuple[str, str]:
@@ -118,9 +108,13 @@ def preprocessing_task(network: Network, image: Tensor, about: Hashable) -> Task
     return Task(("preprocessing", about), "Preprocessing", functools.partial(_preprocessing, network, image))
 
 
+def _given(asked: Asked) -> dict[str, Any]:
+    return asked.arguments() | {"method": asked.method}
+
+
 def _map(network: Network, image: Tensor, asked: Asked, tell: Tell, known: Known) -> Attribution:
     try:
-        return attribute(network, image, asked.target, progress=tell, **asked.arguments())
+        return attribute(network, image, asked.target, progress=tell, **_given(asked))
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
@@ -143,7 +137,7 @@ def _faithfulness(
 
 
 def _sanity(network: Network, image: Tensor, asked: Asked, tell: Tell, known: Known) -> Any:
-    return randomization_check(network, image, target=asked.target, progress=tell, **asked.arguments())
+    return randomization_check(network, image, target=asked.target, progress=tell, **_given(asked))
 
 
 def _preprocessing(network: Network, image: Tensor, tell: Tell, known: Known) -> Any:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 import traitlets as t
 from torch import Tensor
 
-from nbvis.engine.network.images import Images, checked_images
+from nbvis.engine import Images, checked_images
 
 from .numbers import InvalidValueError
 

@@ -8,8 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nbvis.engine import InversionStep, Network
-from nbvis.engine.attribution.targets import is_distribution
+from nbvis.engine import InversionStep, Network, is_distribution
 from nbvis.sessions import Session, encoded, picture
 
 from .sheet import Cell, below, sheet

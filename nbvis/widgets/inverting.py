@@ -4,10 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
-from nbvis.engine import InversionSteps, Network, invert_dropout, layers
-from nbvis.engine.dropout.masks import row_numbers
-from nbvis.engine.dropout.noisy_passes import Noisy
-from nbvis.engine.network.layers import OUTPUT
+from nbvis.engine import OUTPUT, InversionSteps, Network, Noisy, invert_dropout, layers, row_numbers
 
 from .rows import layer_rows
 

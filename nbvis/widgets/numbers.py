@@ -6,7 +6,7 @@ from typing import Any
 
 import traitlets as t
 
-from nbvis.engine.arguments import near
+from nbvis.engine import Option, near
 
 
 class InvalidValueError(ValueError, t.TraitError):
@@ -47,6 +47,14 @@ class Number(t.TraitType):
             "label": label, "low": low, "high": high, "unit": unit, "log": log, "whole": whole, "help": help,
         }  # fmt: skip
         self.tag(sync=True)
+
+    @classmethod
+    def of(cls, option: Option) -> "Number":
+        """A slider for an option of a method."""
+        return cls(
+            option.default, option.low, option.high, option.label, unit=option.unit, log=option.log,
+            whole=option.whole, help=option.help,
+        )  # fmt: skip
 
     def validate(self, obj: Any, value: Any) -> float:
         """The value as a float or an int, if it lies within the bounds."""

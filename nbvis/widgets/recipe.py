@@ -2,12 +2,14 @@
 
 import itertools
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
+from torch import Tensor
+
 from nbvis import engine
-from nbvis.engine import Objective, Step
-from nbvis.engine.ascent.objective_source import Names
+from nbvis.engine import Names, Objective, Step
 from nbvis.sessions import Past
 
 OPTIONS = ("octaves", "octave_scale", "steps", "lr", "jitter", "rotation", "seed")
@@ -72,6 +74,7 @@ def attribution_recipe(
     label: str,
     calls: Mapping[str, Mapping[str, Any]],
     refused: Mapping[str, str],
+    own: Mapping[str, Callable[..., Tensor]],
 ) -> str:
     """Source that makes maps from `network`, `image` and whatever functions their target has.
 
@@ -83,8 +86,10 @@ def attribution_recipe(
         label: what the target is called.
         calls: by method, what `attribute` gets beside the network, the image and the target.
         refused: why there is no map, by the method that has none.
+        own: the functions that are methods, by their names.
     """
     names = Names(TAKEN)
+    methods = {name: names.function(function) for name, function in own.items() if name in calls}
     lines = [] if image == "image" else [f"image = {image}"]
     if covered:
         lines.append("image = image.clone()")
@@ -94,13 +99,17 @@ def attribution_recipe(
     else:
         lines.append(f"target = {target}  # {_line(label)}")
     lines += [f"# No map by {method}: {_line(reason)}" for method, reason in refused.items()]
-    made = [f"attribute(network, image, target, {_options(options)})" for options in calls.values()]
+    made = [
+        f"attribute(network, image, target, {_options({**options, 'method': _Written(methods[name])})})"
+        if name in methods else f"attribute(network, image, target, {_options(options)})"
+        for name, options in calls.items()
+    ]  # fmt: skip
     if len(made) == 1:
         lines.append(f"attribution = {made[0]}")
     elif made:
         rows = [f"    {name!r}: {call}," for name, call in zip(calls, made, strict=True)]
         lines += ["attributions = {", *rows, "}"]
-    return _recipe("SaliencyView", lines, names, image)
+    return _recipe("SaliencyView", lines, names, image, methods)
 
 
 def _driven(changes: Sequence[tuple[int, dict[str, Any]]], stop: Step | None, names: Names) -> list[str]:
@@ -117,18 +126,27 @@ def _driven(changes: Sequence[tuple[int, dict[str, Any]]], stop: Step | None, na
     ]
 
 
-def _recipe(widget: str, lines: Sequence[str], names: Names, image: str) -> str:
+class _Written(str):
+    """What stands in the source as it is."""
+
+    __repr__ = str.__str__
+
+
+def _recipe(
+    widget: str, lines: Sequence[str], names: Names, image: str, methods: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """The whole source, with what it needs said in the first line and imported below."""
     text = "\n".join([*_apart(list(names.masks)), *lines])
     code = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
     used = [name for name in engine.__all__ if re.search(rf"\b{name}\(", code)]
     own = ["network", *(["image"] if re.search(r"(?<!\.)\bimage\b", image) else [])]
     said = f"# Runs once {_listed(own)} {'are' if len(own) > 1 else 'is'} what the {widget} was given"
-    kinds = {"mask": names.masks, "function": names.functions}
+    kinds = {"mask": [*names.masks], "function": [each for each in names.functions if each not in methods.values()]}
     for kind, each in kinds.items():
         if each:
             plural = f"are the {kind}s" if len(each) > 1 else f"is the {kind}"
             said += f", and {_listed(each)} {plural} of its objective{'s' if 'changes = {' in code else ''}"
+    said += "".join(f", and `{written}` is its method {name!r}" for name, written in methods.items())
     imports = ["import torch", ""] if "torch." in code else []
     imports += [f"from nbvis.engine import {', '.join(used)}", ""] if used else []
     return "\n".join([f"{said}.", *imports, text, ""])

@@ -4,8 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from nbvis.engine import Layer
-from nbvis.engine.network.network import named
+from nbvis.engine import Layer, named
 
 from .numbers import one_of
 

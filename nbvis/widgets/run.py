@@ -10,11 +10,11 @@ from typing import Any
 
 from torch import Tensor
 
-from nbvis.engine import Network
-from nbvis.engine.network.twin import fingerprint
+from nbvis.engine import Network, fingerprint
 from nbvis.sessions import Finding, Frame, Session, encoded, picture
 
 from .base import Widget
+from .notes import Note, plain
 
 
 class RunWidget(Widget):
@@ -103,9 +103,9 @@ class RunWidget(Widget):
     def _picture(self) -> bytes:
         return encoded(picture(self.result), lossless=True)
 
-    def _current_notes(self) -> str:
+    def _current_notes(self) -> list[Note]:
         last = self._session.last
-        return "\n".join([*(last.notes if last else ()), *self._outdated()])
+        return plain(*(last.notes if last else ()), *self._outdated())
 
     def _outdated(self) -> list[str]:
         """Sentences on what has changed since the picture was made, while it rests."""
@@ -121,7 +121,7 @@ class RunWidget(Widget):
 
     def _check_network(self) -> None:
         with self._traits_lock, self._unhurried():
-            self.notes = self._current_notes()
+            self._tell_notes()
 
     def _changed(self, options: Mapping[str, Any], remake: bool) -> None:
         """Hands changed options to the session.

@@ -4,10 +4,10 @@ from typing import Any
 
 import traitlets as t
 
-from nbvis.engine import METHODS, Objective
-from nbvis.engine.arguments import near
+from nbvis.engine import Method, Objective, near
 
 from .base import Widget
+from .explaining import OPTIONS
 from .given import GivenImage
 from .later import LaterList, LaterText
 from .numbers import InvalidValueError, Number, one_of
@@ -26,9 +26,9 @@ MOST = 3
 class SaliencyControls(Widget):
     """The traits of a SaliencyView, each with what it takes."""
 
-    method = t.Unicode("gradient", help="The method of the first map, one of `nbvis.engine.METHODS`.").tag(sync=True)
+    method = t.Unicode("gradient", help="The method of the first map, one of `methods`.").tag(sync=True)
     compare = t.List(t.Unicode(), help="Up to three methods whose maps stand beside it.").tag(sync=True)
-    methods = t.List(help="The methods there are: [name, label, sentence, image or cam, sliders].").tag(sync=True)
+    methods = t.List(help="The methods there are: {name, label, sentence, place, sliders} of each.").tag(sync=True)
     image = GivenImage(help="The picture, (1, channels, height, width); set another.")
     target = t.Any(help="A class by index or label, None for the predicted one, or an objective.").tag(
         sync=True, to_json=lambda value, _: None if isinstance(value, Objective) else value
@@ -48,11 +48,8 @@ class SaliencyControls(Widget):
     colormap.tag(sync=True)
     colormaps = t.List(t.Unicode(), help="The colour maps there are, by matplotlib's names.").tag(sync=True)
     locked = t.Bool(False, help="Whether all maps keep the same colour limits, whatever changes.").tag(sync=True)
-    steps = Number(50, 2, 300, "Steps", whole=True, log=True, help="Points of integrated gradients on the line.")
-    samples = Number(50, 1, 300, "Samples", whole=True, log=True, help="Noisy images that SmoothGrad averages over.")
-    noise = Number(0.15, 0, 1, "Noise", help="Standard deviation of SmoothGrad's noise; the image lies in [0, 1].")
-    window = Number(16, 1, 256, "Window", unit="px", whole=True, log=True, help="Side of the square that covers.")
-    stride = Number(8, 1, 256, "Stride", unit="px", whole=True, log=True, help="From one window to the next.")
+    window: int
+    vars().update({name: Number.of(option) for name, option in OPTIONS.items()})  # one trait for each
     click = t.Unicode("look", help="What a click on a picture does: look, occlude or unit.").tag(sync=True)
     covered = t.List(help="[row, column] of the top left corner of each covered square of side `window`.")
     covered.tag(sync=True)
@@ -64,14 +61,15 @@ class SaliencyControls(Widget):
     sanity = t.Dict(help="Once checked: {method, label, passed, verdict, stages} of the first map.").tag(sync=True)
 
     _subject: Subject
+    _methods: dict[str, Method]
 
     @t.validate("method")
     def _validate_method(self, proposal: Any) -> str:
-        return one_of("method", proposal["value"], list(METHODS))
+        return one_of("method", proposal["value"], list(self._methods))
 
     @t.validate("compare")
     def _validate_compare(self, proposal: Any) -> list[str]:
-        names = [one_of("method", name, list(METHODS)) for name in dict.fromkeys(proposal["value"])]
+        names = [one_of("method", name, list(self._methods)) for name in dict.fromkeys(proposal["value"])]
         others = [name for name in names if name != self.method]
         if len(others) > MOST:
             raise InvalidValueError(f"at most {MOST} methods stand beside the first, not {len(others)}")

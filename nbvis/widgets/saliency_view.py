@@ -15,6 +15,7 @@ each with the index of its buffer, and the indexes of the `film` of the sanity c
 """
 
 import functools
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,26 @@ import traitlets as t
 from torch import Tensor, nn
 
 from nbvis import engine
-from nbvis.engine import Attribution, Faithfulness, Network, Objective, RandomizationCheck
-from nbvis.engine.network.activations import planes
-from nbvis.engine.network.images import Images
-from nbvis.engine.network.network import as_network
+from nbvis.engine import (
+    METHODS,
+    Attribution,
+    Faithfulness,
+    Images,
+    Method,
+    Network,
+    Objective,
+    Place,
+    RandomizationCheck,
+    as_network,
+    own_method,
+    planes,
+)
 from nbvis.sessions import Answers, Finding, Refusal, described
 
 from . import explaining, scene
 from .explaining import Asked
 from .given import Given, fitted, given_image
+from .notes import Note, plain
 from .numbers import InvalidValueError
 from .page import page
 from .painting import COLORMAPS, Look
@@ -52,6 +64,8 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
         image: (1, channels, height, width) or (channels, height, width), usually in [0, 1], or what else `as_images`
             takes.
         target: a class, by index or label; None for the predicted one; or any `Objective`.
+        own: methods of your own, by what they are called on the panel: functions (module, inputs, target) → a map
+            shaped like the inputs; see `attribute`.
         options: any of the traits.
 
     Raises:
@@ -69,7 +83,16 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
 
     _session: Answers
 
-    def __init__(self, network: Network | nn.Module, image: Images, target: Any = None, **options: Any):
+    def __init__(
+        self,
+        network: Network | nn.Module,
+        image: Images,
+        target: Any = None,
+        own: Mapping[str, Callable[..., Tensor]] | None = None,
+        **options: Any,
+    ):
+        self._own = dict(own or {})
+        self._methods = {**METHODS, **_own_methods(self._own)}
         given = given_image(image, "SaliencyView", bounded=False, longest=options.pop("working_size", "auto"))
         self._subject = Subject(as_network(network), given)
         self._painter = Painter()
@@ -83,7 +106,7 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
             image=given.original,
             working_size=given.longest,
             target=target,
-            methods=explaining.methods(),
+            methods=explaining.records(self._methods.values()),
             views=[[name, view.label, view.sentence] for name, view in VIEWS.items()],
             colormaps=COLORMAPS,
             **options,
@@ -188,17 +211,17 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
             return found
         stopped = "it was stopped, and play() computes it"
         why = found.reason if isinstance(found, Refusal) else self._session.error or stopped
-        raise RuntimeError(f"there is no map by {asked.method}: {why}")
+        raise RuntimeError(f"there is no map by {asked.name}: {why}")
 
     @property
     def results(self) -> dict[str, Attribution]:
         """The attributions shown, by method; waits for them. One that there can be none of is left out; see `notes`."""
-        return {asked.method: each for asked, each in self._answers() if isinstance(each, Attribution)}
+        return {asked.name: each for asked, each in self._answers() if isinstance(each, Attribution)}
 
     @property
     def faithfulness(self) -> dict[str, Faithfulness]:
         """The curves of the maps shown, by method, as far as they were measured."""
-        return {asked.method: each for asked, each in self._measured() if isinstance(each, Faithfulness)}
+        return {asked.name: each for asked, each in self._measured() if isinstance(each, Faithfulness)}
 
     @property
     def randomization(self) -> RandomizationCheck | None:
@@ -209,11 +232,12 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
     def recipe(self) -> str:
         """Python source that makes the maps shown, from the network, the image and an objective of your own."""
         shown = self._asked()
-        found = {asked.method: self._session.get(asked) for asked in shown}
+        found = {asked.name: self._session.get(asked) for asked in shown}
         refused = {method: each.reason for method, each in found.items() if isinstance(each, Refusal)}
-        calls = {asked.method: asked.arguments() for asked in shown if asked.method not in refused}
+        calls = {asked.name: asked.arguments() for asked in shown if asked.name not in refused}
         source, target = self._subject.source, shown[0].target
-        return attribution_recipe(source, self.covered, int(self.window), target, self.expression, calls, refused)
+        side, label = int(self.window), self.expression
+        return attribution_recipe(source, self.covered, side, target, label, calls, refused, self._own)
 
     def save(self, path: str | Path) -> None:
         """Waits for the maps and writes them to a file, side by side; see `Widget.save`."""
@@ -330,7 +354,7 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
         if self._clicked and self._clicked[0] is self.target:
             self.explain(*self._clicked[1:])
 
-    @t.observe("method", "compare", "target", "layer", "place", "covered", *explaining.SLIDERS)
+    @t.observe("method", "compare", "target", "layer", "place", "covered", *explaining.OPTIONS)
     def _on_question(self, change: Any) -> None:
         if hasattr(self, "_session"):
             self._name_target()
@@ -412,9 +436,9 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
             return []
         about, target = self._subject.about, self._subject.explained(self.target)
         found = []
-        for method in (self.method, *self.compare):
-            layer = self.layer if method in explaining.CAMS else self.place
-            options = tuple((name, getattr(self, name)) for name in explaining.sliders(method))
+        for method in map(self._methods.__getitem__, (self.method, *self.compare)):
+            layer = {Place.GRID: self.layer, Place.ANYWHERE: self.place, Place.IMAGES: ""}[method.place]
+            options = tuple((option.name, getattr(self, option.name)) for option in method.sliders)
             found.append(Asked(about, method, target, layer or None, options))
         return found
 
@@ -423,8 +447,8 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
         return [(asked, answer) for asked, answer in answers if answer is not None]
 
     def _scene(self) -> Scene:
-        shown = [Shown(asked, self._session.get(asked), self._before.get(asked.method)) for asked in self._asked()]
-        self._before |= {each.asked.method: each.found for each in shown if isinstance(each.found, Attribution)}
+        shown = [Shown(asked, self._session.get(asked), self._before.get(asked.name)) for asked in self._asked()]
+        self._before |= {each.asked.name: each.found for each in shown if isinstance(each.found, Attribution)}
         look = Look(self.view, self.overlay, self.opacity if self.overlay == "blend" else 0.0, self.colormap)
         stopped = self._session.state in ("stopped", "error")
         return Scene(
@@ -482,10 +506,10 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
         header |= {"film": indexes[len(panes) :], "outdated": self._outdated()}
         self.send(header, [picture.png for picture in pictures if picture] or None)
 
-    def _current_notes(self) -> str:
+    def _current_notes(self) -> list[Note]:
         found = scene.notes(self._scene(), self._measured(), self.randomization)
         old = "The network has changed since these maps were computed: Compute again." if self._outdated() else ""
-        return "\n".join(filter(None, [old, self._subject.given.note, found]))
+        return [*plain(old, self._subject.given.note), *found]
 
     def _picture(self) -> bytes:
         return scene.whole_sheet(self._panes(), self._subject.size)
@@ -527,12 +551,28 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
         row, column = content["row"], content["column"]
         if content["pane"] == "input":
             return value_of_image(self._subject.shown, *self._pixel([row, column]))
-        asked = next((each for each in self._asked() if each.method == content["pane"]), None)
+        asked = next((each for each in self._asked() if each.name == content["pane"]), None)
         found = asked and self._session.get(asked)
         if not isinstance(found, Attribution):
             return "no map"
         (pane,) = [pane for pane in self._panes() if pane.key == content["pane"]]
         return value_of_map(found.map[0].detach().float().cpu(), self.view, pane.size, row, column)
+
+
+def _own_methods(functions: Mapping[str, Callable[..., Tensor]]) -> dict[str, Method]:
+    """A record of each.
+
+    Raises:
+        TypeError: if one of them is no function of three arguments.
+        ValueError: if one is called as a method that there is.
+    """
+    taken = [*METHODS, *(method.label for method in METHODS.values())]
+    for name, function in functions.items():
+        if name in taken:
+            raise ValueError(f"there is a method {name!r} already: call your own otherwise")
+        if not callable(function):
+            raise TypeError(f"own[{name!r}] is a function (module, inputs, target) → map, not {function!r}")
+    return {name: own_method(function, name) for name, function in functions.items()}
 
 
 def _seen(subject: Subject, *target: Any) -> tuple[Subject, Any, Any]:

@@ -9,6 +9,7 @@ from nbvis.engine import Attribution, Faithfulness, RandomizationCheck
 from nbvis.sessions import Refusal, encoded, picture, shown_as
 
 from .explaining import Asked
+from .notes import Note, plain
 from .painting import Look, own_limits, rgb
 from .panes import FILM, Painter, Pane, Picture
 from .sheet import Cell, sheet
@@ -90,31 +91,31 @@ def film(painter: Painter, scene: Scene, asked: Asked, check: RandomizationCheck
     ]
 
 
-def notes(scene: Scene, measured: Measured, check: RandomizationCheck | None) -> str:
-    """What whoever looks should read, one sentence or two a line."""
+def notes(scene: Scene, measured: Measured, check: RandomizationCheck | None) -> list[Note]:
+    """What whoever looks should read."""
     several = len(scene.shown) > 1
-    lines = [shown_as(scene.image.shape[1])]
+    read = plain(shown_as(scene.image.shape[1]))
     for shown in scene.shown:
         found: Sequence[str] = ()
         if isinstance(shown.found, Refusal):
             found = [shown.found.reason]
         elif shown.found is not None:
             found = [*shown.found.notes, *_beyond(scene, shown)]
-        lines += [f"{shown.asked.label}: {note}" if several else note for note in found]
+        read += [Note(note, shown.asked.label if several else "") for note in found]
     for asked, answer in measured:
         said = [answer.reason] if isinstance(answer, Refusal) else answer.notes
-        lines += [f"Faithfulness of {asked.label}: {note}" for note in said]
+        read += [Note(note, asked.label, "faithfulness") for note in said]
     if check is not None:
-        lines += check.notes
+        read += plain(*check.notes)
     if scene.look.overlay != "none" and not scene.look.mixes:
-        lines.append(f"The view {VIEWS[scene.look.view].label} is shown without the overlay {scene.look.overlay!r}.")
-    return "\n".join(dict.fromkeys(filter(None, lines)))
+        read += plain(f"The view {VIEWS[scene.look.view].label} is shown without the overlay {scene.look.overlay!r}.")
+    return read
 
 
 def bars(measured: Measured) -> list[dict[str, Any]]:
     """The areas under the curves of each map, and of the reference maps after them."""
     found = [(asked, each) for asked, each in measured if isinstance(each, Faithfulness)]
-    rows = [_bar(asked.method, asked.label, each, "attribution", False) for asked, each in found]
+    rows = [_bar(asked.name, asked.label, each, "attribution", False) for asked, each in found]
     if found:
         rows += [_bar(name, label, found[0][1], name, True) for name, label in REFERENCES.items()]
     return rows
@@ -131,10 +132,9 @@ def sanity(asked: Asked, check: RandomizationCheck) -> dict[str, Any]:
         }
         for stage in check.stages
     ]
-    named = check.verdict.replace(f"map of {asked.method} ", f"map of {asked.label} ")
-    named = named.replace(f", {asked.method} still", f", {asked.label} still")
+    verdict = check.verdict_on(asked.label)
     return {
-        "method": asked.method, "label": asked.label, "passed": check.passed, "verdict": named, "stages": stages,
+        "method": asked.name, "label": asked.label, "passed": check.passed, "verdict": verdict, "stages": stages,
     }  # fmt: skip
 
 
@@ -170,13 +170,13 @@ def _pane(painter: Painter, scene: Scene, shown: Shown) -> Pane:
         found, stale = shown.before, True
     if not isinstance(found, Attribution):
         note = found.reason if isinstance(found, Refusal) else scene.waiting
-        return Pane(asked.method, asked.label, "", asked.layer or "", scene.size, note=note)
+        return Pane(asked.name, asked.label, "", asked.layer or "", scene.size, note=note)
     key = (asked, id(found)) if stale else asked
     values = found.map[0].detach().float().cpu()
     painted, made = painter.map(key, values, rgb(scene.image), scene.look, scene.locked)
     size = (painted.image.height, painted.image.width) if painted.image else scene.size
     return Pane(
-        asked.method, asked.label, painted.caption, found.layer or "", size, made, painted.between, painted.colors,
+        asked.name, asked.label, painted.caption, found.layer or "", size, made, painted.between, painted.colors,
         painted.note, stale or scene.outdated,
     )  # fmt: skip
 

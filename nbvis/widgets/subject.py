@@ -6,12 +6,19 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from nbvis.engine import Network, Objective, layers
-from nbvis.engine.attribution.cams import last_with_space
-from nbvis.engine.attribution.passes import Question
-from nbvis.engine.attribution.targets import Target, is_distribution
-from nbvis.engine.network.layers import OUTPUT, not_one_tensor
-from nbvis.engine.network.twin import fingerprint, tensors_of
+from nbvis.engine import (
+    OUTPUT,
+    Network,
+    Objective,
+    Target,
+    fingerprint,
+    is_distribution,
+    last_with_space,
+    layers,
+    not_one_tensor,
+    score,
+    tensors_of,
+)
 
 from .given import Given
 from .rows import layer_rows
@@ -151,8 +158,7 @@ class Subject:
             ValueError: if there is no such class, or the objective does not fit; the message says what would do.
         """
         if isinstance(given, Objective):
-            image = self.image.to(self.network.device, self.network.precision)
-            Question(self.network, image, Target(self.network, given, 1)).scores(image)
+            score(self.network, self.image, given)
             return given
         if Target.count(given) is not None:
             raise TypeError(f"a SaliencyView explains one target, not {given!r}")

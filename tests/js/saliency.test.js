@@ -24,9 +24,8 @@ test("there is always one method, and never more than four", () => {
 
 test("only the sliders that matter, each once and in the panel's order", () => {
   const methods = [
-    ["gradient", "", "", "image", []], ["occlusion", "", "", "image", ["stride", "window"]],
-    ["smoothgrad", "", "", "image", ["samples", "noise"]],
-  ];
+    ["gradient", []], ["smoothgrad", ["samples", "noise"]], ["occlusion", ["window", "stride"]],
+  ].map(([name, sliders]) => ({ name, sliders, label: "", sentence: "", place: "images" }));
   assert.deepEqual(slidersOf(methods, ["gradient"], "look"), []);
   assert.deepEqual(slidersOf(methods, ["occlusion", "smoothgrad"], "look"), ["samples", "noise", "window", "stride"]);
   assert.deepEqual(slidersOf(methods, ["gradient"], "occlude"), ["window"]);

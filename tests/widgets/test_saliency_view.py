@@ -19,7 +19,6 @@ from torch import nn
 from nbvis import SaliencyView
 from nbvis.engine import METHODS, Network, attribute, channel, custom, faithfulness, randomization_check, unit
 from nbvis.widgets import base
-from nbvis.widgets.explaining import LABELS
 from nbvis.widgets.views import VIEWS, figure
 
 LONG = 60.0
@@ -331,9 +330,11 @@ def test_a_place_that_one_method_cannot_follow_keeps_the_maps_of_the_others(make
     view.place = "0"
     content, pictures, _ = seen.settled()
     _, gradient, integrated, occlusion, cam = content["panes"]
-    assert view.state == "finished" and view.error == "" and list(view.results) == ["gradient", "grad_cam"]
-    assert {"gradient", "grad_cam"} <= set(pictures) and gradient["note"] == cam["note"] == ""
-    assert "does not run" in integrated["note"] and "covers parts of the image" in occlusion["note"]
+    assert view.state == "finished" and view.error == ""
+    assert list(view.results) == ["gradient", "occlusion", "grad_cam"]  # occlusion stays at the picture, its only place
+    assert {"gradient", "occlusion", "grad_cam"} <= set(pictures)
+    assert gradient["note"] == cam["note"] == occlusion["note"] == "" and occlusion["layer"] == ""
+    assert "does not run" in integrated["note"]
     assert torch.equal(view.results["gradient"].map, attribute(net, image, layer="0").map)
 
 
@@ -746,6 +747,48 @@ def test_the_recipe_of_several_methods(make, network, image):
     assert all(torch.equal(each.map, view.results[name].map) for name, each in found.items())
 
 
+def twice(module, inputs, target):
+    """Twice the gradient."""
+    return 2 * torch.autograd.grad(module(inputs)[0, target], inputs)[0]
+
+
+def test_a_method_of_ones_own_stands_among_the_others_with_its_checks(make, screen, network, image, tmp_path):
+    def broken(module, inputs, target):
+        raise ValueError("not this time")
+
+    view = make(network, image, "sea", own={"Twice": twice, "Broken": broken}, compare=["Twice", "Broken"])
+    assert [method["label"] for method in view.methods][-2:] == ["Twice", "Broken"]
+    assert view.methods[-2]["sentence"] == "Twice the gradient."
+    view.measure()
+    content, pictures, _ = screen(view).settled()
+    assert [pane["title"] for pane in content["panes"]] == ["Input", "Gradient", "Twice", "Broken"]
+    assert content["panes"][3]["note"] == "not this time" and "Twice" in pictures
+    torch.testing.assert_close(view.results["Twice"].map, 2 * view.results["gradient"].map)
+    assert [bar["label"] for bar in view.bars][:2] == ["Gradient", "Twice"]
+    view.compare, view.method = [], "Twice"
+    view.check()
+    assert view.wait(LONG) and view.sanity["label"] == "Twice" and "Twice" in view.sanity["verdict"]
+    assert "`twice` is its method 'Twice'" in view.recipe() and "method=twice" in view.recipe()
+    found = reproduced(view, network, image, twice=twice)["attribution"]
+    assert torch.equal(found.map, view.result.map)
+    view.save(tmp_path / "own.html")
+    assert "Twice" in (tmp_path / "own.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("own", "error", "message"),
+    [
+        ({"gradient": twice}, ValueError, "there is a method 'gradient' already"),
+        ({"Grad-CAM": twice}, ValueError, "there is a method 'Grad-CAM' already"),
+        ({"Mine": 3}, TypeError, r"own\['Mine'\] is a function"),
+        ({"Mine": lambda module: module}, TypeError, r"Mine cannot be called as Mine\(module, inputs, target\)"),
+    ],
+)
+def test_what_is_no_method_is_refused(network, image, own, error, message):
+    with pytest.raises(error, match=message):
+        SaliencyView(network, image, own=own)
+
+
 def test_the_recipe_of_an_objective(make, network, image):
     view = make(network, image, channel("0", 1) + unit("2", 3, 1, 2))
     assert torch.equal(reproduced(view, network, image)["attribution"].map, view.result.map)
@@ -864,11 +907,11 @@ def test_a_forgotten_view_leaves_no_worker(turnstile, image):
 
 def test_the_methods_views_and_colours_are_listed(make):
     view = make()
-    assert [row[0] for row in view.methods] == list(METHODS) == list(LABELS)
-    kinds = {name: (kind, sliders) for name, _, _, kind, sliders in view.methods}
-    assert kinds["grad_cam"] == ("cam", []) and kinds["smoothgrad"] == ("image", ["samples", "noise"])
-    assert kinds["occlusion"] == ("image", ["window", "stride"])
-    assert all(sentence.endswith(".") and "\n" not in sentence for _, _, sentence, _, _ in view.methods)
+    assert [method["name"] for method in view.methods] == list(METHODS)
+    kinds = {method["name"]: (method["place"], method["sliders"]) for method in view.methods}
+    assert kinds["grad_cam"] == ("grid", []) and kinds["smoothgrad"] == ("anywhere", ["samples", "noise"])
+    assert kinds["occlusion"] == ("images", ["window", "stride"])
+    assert all(method["sentence"].endswith(".") and "\n" not in method["sentence"] for method in view.methods)
     assert [row[0] for row in view.views] == list(VIEWS) and "magma" in view.colormaps
     assert [row[0] for row in view.layers] == ["0", "1", "2", "3", "4"] and view.layer == "4"
 

@@ -1,6 +1,5 @@
 """Attributions: signed maps of what drove a target, each classic method by one call form."""
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,35 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..arguments import near
 from ..network.images import Images, checked_images
 from ..network.layers import OUTPUT
 from ..network.network import Network, as_network, named
 from ..network.snapshots import steadily
-from .cams import grad_cam, guided_grad_cam, last_with_space
-from .gradients import deconvnet, gradient, guided_backprop, input_x_gradient, integrated_gradients, smoothgrad
-from .occlusion import occlusion
-from .passes import Question
+from .grid import last_with_space
+from .method import Method, Place
+from .methods import method_of
+from .passes import Passes
 from .targets import Target, is_distribution
-
-METHODS: dict[str, Callable[..., Tensor]] = {
-    method.__name__: method
-    for method in (
-        gradient,
-        input_x_gradient,
-        guided_backprop,
-        deconvnet,
-        integrated_gradients,
-        smoothgrad,
-        grad_cam,
-        guided_grad_cam,
-        occlusion,
-    )
-}
-"""The methods of `attribute` by name; their keyword-only arguments are its options."""
-
-CAMS = ("grad_cam", "guided_grad_cam")
-"""The methods that start from a layer's grid."""
 
 _SATURATED = 1e-3
 """Below this p (1 - p), which a softmax's gradient is in proportion to, a map is mostly rounding and other classes."""
@@ -51,8 +30,9 @@ class Attribution:
         target: the class of each image, (batch,), or the objective.
         score: of the target for each image, (batch,).
         notes: sentences about what to keep in mind when reading the map.
-        method: as in the call.
+        method: its name.
         layer: where the map lives, or which layer the class activation map is of; None for the images themselves.
+        by_size: whether a pixel counts by the size of its value, whose sign is the direction of the change.
     """
 
     map: Tensor
@@ -61,6 +41,7 @@ class Attribution:
     notes: list[str]
     method: str
     layer: str | None
+    by_size: bool = False
 
 
 @torch.inference_mode(False)
@@ -70,7 +51,7 @@ def attribute(
     images: Images,
     target: Any = None,
     *,
-    method: str = "gradient",
+    method: str | Method | Callable[..., Tensor] = "gradient",
     layer: str | None = None,
     progress: Callable[[int, int], object] | None = None,
     **options: Any,
@@ -94,7 +75,10 @@ def attribute(
             `baseline`, `chunk`), "smoothgrad" (`samples`, `noise`, `seed`, `chunk`), "grad_cam" (`relu`),
             "guided_grad_cam" or "occlusion" (`window`, `stride`, `baseline`, `chunk`); a chunk is the number of images
             that the network sees at once, by default as many as speed asks for, the same on every machine; where
-            pictures would change each other's answers, they pass one by one, and the notes say so.
+            pictures would change each other's answers, they pass one by one, and the notes say so. Or a function of
+            your own, (module, inputs, target) → a map shaped like the inputs, called for each image with a private
+            copy of the module in eval mode, the preprocessed image, (1, channels, height, width) on the network's
+            device, and the index of the class; it may change the copy.
         layer: for the CAMs the layer whose channels are added up, by default the last with rows and columns; for
             gradients the layer whose activations are explained instead of the images.
         progress: called with (done, total) after each chunk; what it raises ends the call.
@@ -115,65 +99,75 @@ def attribute(
         >>> found.map.shape, found.score.shape
         (torch.Size([2, 3, 8, 8]), torch.Size([2]))
     """
-    network = as_network(network)
-    answer = _method(method, layer, options)
+    network, method = as_network(network), method_of(method)
+    method.check(layer, options)
     images = checked_images(images, bounded=False).detach().to(network.device, network.precision)
     count = Target.count(target)
     if len(images) == 1 and count is not None and count > 1:
         images = images.expand(count, -1, -1, -1)
-    if layer is None and method in CAMS:
+    if layer is None and method.place is Place.GRID:
         layer = last_with_space(network, images)
-    question = Question(
-        network, images, Target(network, target, len(images)), layer, progress, method, method != "occlusion"
-    )
-    found = answer(question, **options).detach()
-    assert question.score is not None
-    broken = ~torch.isfinite(question.score)
+    asked = Target(network, target, len(images))
+    passes = Passes(network, images, asked, layer, progress, method.name, method.gradients)
+    found = method.function(passes, **options)
+    score, shown = found.score.detach(), found.map.detach()
+    broken = ~torch.isfinite(score)
     if broken.any():
-        found = torch.where(broken.view(-1, *[1] * (found.dim() - 1)), torch.nan, found)
-    notes = [*_notes_on_input(network, question), *question.notes, *_notes_on_map(network, question, found)]
-    return Attribution(found, question.target.value(), question.score.detach(), notes, method, layer)
+        shown = torch.where(broken.view(-1, *[1] * (shown.dim() - 1)), torch.nan, shown)
+    notes = [*_notes_on_input(passes, score), *passes.notes, *found.notes, *_notes_on_map(passes, shown, score)]
+    return Attribution(shown, asked.value(), score, notes, method.name, layer, method.by_size)
 
 
-def _method(method: str, layer: str | None, options: dict[str, Any]) -> Callable[..., Tensor]:
-    if method not in METHODS:
-        raise ValueError(f"no method {method!r}{near(method, list(METHODS))}")
-    taken = [name for name in inspect.signature(METHODS[method]).parameters if name != "question"]
-    for name in options:
-        if name not in taken:
-            raise TypeError(f"{method} has no option {name!r}; it takes {', '.join(taken) or 'none'}")
-    if method == "occlusion" and layer is not None:
-        raise ValueError(f"occlusion covers parts of the image, so its map cannot live at layer {layer!r}")
-    return METHODS[method]
+@torch.inference_mode(False)
+def score(network: Network | nn.Module, images: Images, target: Any = None) -> Tensor:
+    """The score of a target for each image: what an attribution would explain.
+
+    Args:
+        network: a `Network` or a bare module.
+        images: (batch, channels, height, width).
+        target: as for `attribute`.
+
+    Returns:
+        (batch,).
+
+    Raises:
+        TypeError, ValueError, RuntimeError: as `attribute` does.
+
+    Example:
+        >>> score(nn.Sequential(nn.Flatten(), nn.Linear(12, 5)), torch.rand(2, 3, 2, 2), 4).shape
+        torch.Size([2])
+    """
+    network = as_network(network)
+    images = checked_images(images, bounded=False).detach().to(network.device, network.precision)
+    return Passes(network, images, Target(network, target, len(images)), gradients=False).scores(images)
 
 
-def _notes_on_input(network: Network, question: Question) -> list[str]:
-    low, high = (bound.item() for bound in question.images.aminmax())
+def _notes_on_input(passes: Passes, score: Tensor) -> list[str]:
+    low, high = (bound.item() for bound in passes.images.aminmax())
     notes = []
     if low < 0 or high > 1:
-        again = "" if network.preprocess is None else " The network's preprocessing expects [0, 1] and comes on top."
+        expects = " The network's preprocessing expects [0, 1] and comes on top."
+        again = "" if passes.network.preprocess is None else expects
         notes.append(f"The images go from {low:.4g} to {high:.4g}, outside [0, 1].{again}")
-    objective = question.target.objective
+    objective = passes.target.objective
     if objective is not None and any(term.mask is not None for term in objective.terms):
         notes.append("The target's mask confines how a picture changes, not the score, so it plays no part here.")
-    output, chance = question.target.output, question.score
-    if output is not None and chance is not None and is_distribution(output):
-        slope = (chance * (1 - chance)).min().item()
+    if passes.target.output is not None and is_distribution(passes.target.output):
+        slope = (score * (1 - score)).min().item()
         if slope < _SATURATED:
             notes.append(
                 "The network ends in a softmax that is saturated: the target's probability is "
-                f"{chance.max().item():.6g}, so its gradient nearly vanishes. Explain the layer before it instead."
+                f"{score.max().item():.6g}, so its gradient nearly vanishes. Explain the layer before it instead."
             )
     return notes
 
 
-def _notes_on_map(network: Network, question: Question, found: Tensor) -> list[str]:
-    assert question.score is not None
+def _notes_on_map(passes: Passes, found: Tensor, score: Tensor) -> list[str]:
     rows = found.flatten(1)
     notes = []
-    broken = ~torch.isfinite(question.score)
+    broken = ~torch.isfinite(score)
     if broken.any():
-        place = _first_not_finite(network, question.images[broken])
+        place = _first_not_finite(passes.network, passes.images[broken])
         notes.append(f"{_images(broken)}: the network gives NaN or infinite values{place}, so there is no map.")
     largest = rows.abs().amax(1)
     torn = ~torch.isfinite(largest) & ~broken

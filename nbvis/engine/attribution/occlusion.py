@@ -6,24 +6,38 @@ from typing import Any
 from torch import Tensor
 
 from ..arguments import whole
-from .gradients import baseline_like
-from .passes import Question
+from .method import Found, Method, Option, Place, baseline_like
+from .passes import Passes
 
 
 def occlusion(
-    question: Question,
+    passes: Passes,
     *,
     window: int | tuple[int, int] = 16,
     stride: int | tuple[int, int] | None = None,
     baseline: float | Tensor = 0.0,
     chunk: int | None = None,
-) -> Tensor:
-    """How far the score falls where a window of the image is replaced by the baseline, the mean over all windows.
+) -> Found:
+    """How far the score falls where a window of the image is replaced by the baseline.
 
-    Windows start every `stride` pixels (half a window if None); one that crosses the border is cut there.
-    Source: Zeiler and Fergus 2013, arXiv 1311.2901, section 4.2.
+    At each pixel the mean of S(x) − S(x with w covered) over all windows w that hold it. Windows start every `stride`
+    pixels; one that crosses the border is cut there.
+    Source: Zeiler and Fergus 2013, "Visualizing and understanding convolutional networks", arXiv 1311.2901,
+    section 4.2.
+
+    Args:
+        passes: the network, the images and the target.
+        window: side in pixels, or (height, width).
+        stride: likewise; None for half a window.
+        baseline: what stands in the window, a number or a tensor that fits the images.
+        chunk: images that the network sees at once; None to choose.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 36, 10))
+        >>> attribute(net, torch.rand(1, 3, 8, 8), 2, method="occlusion", window=4).map.shape
+        torch.Size([1, 1, 8, 8])
     """
-    images, blank = question.images, baseline_like(question.images, baseline)
+    images, blank = passes.images, baseline_like(passes.images, baseline)
     high, wide = _pair(window, "window")
     down, right = (max(1, high // 2), max(1, wide // 2)) if stride is None else _pair(stride, "stride")
     if high < down or wide < right:
@@ -42,11 +56,11 @@ def occlusion(
     times = images.new_zeros(height, width)
     for r, c in corners:
         times[r : r + high, c : c + wide] += 1
-    question.score = question.scores(images)
-    for row, sample, score in question.readings(covered, len(corners), chunk):
+    whole_score = passes.scores(images)
+    for row, sample, score in passes.sampled(covered, len(corners), chunk):
         r, c = corners[sample]
-        total[row, :, r : r + high, c : c + wide] += question.score[row] - score
-    return total / times
+        total[row, :, r : r + high, c : c + wide] += whole_score[row] - score
+    return Found(total / times, whole_score)
 
 
 def _starts(length: int, window: int, stride: int) -> list[int]:
@@ -58,10 +72,14 @@ def _pair(size: Any, what: str) -> tuple[int, int]:
     return whole(first, f"{what} height", 1), whole(second, f"{what} width", 1)
 
 
-def occluded(images: Tensor, row: int, column: int, window: int, baseline: float | Tensor = 0.0) -> Tensor:
-    """The images with a square of `window` pixels around (row, column) replaced by the baseline."""
-    blank, half = baseline_like(images, baseline), window // 2
-    shown = images.clone()
-    rows, columns = slice(max(0, row - half), row - half + window), slice(max(0, column - half), column - half + window)
-    shown[..., rows, columns] = blank[..., rows, columns]
-    return shown
+WINDOW = Option("window", "Window", 16, 1, 256, "Side of the square that covers.", unit="px", whole=True, log=True)
+STRIDE = Option("stride", "Stride", 8, 1, 256, "From one window to the next.", unit="px", whole=True, log=True)
+
+METHOD = Method(
+    occlusion,
+    "Occlusion",
+    "How far the score falls where a window of the image is replaced by the baseline, the mean over all windows.",
+    place=Place.IMAGES,
+    gradients=False,
+    sliders=(WINDOW, STRIDE),
+)

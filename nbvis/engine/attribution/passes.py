@@ -1,8 +1,11 @@
-"""A question put to a network: what drove this target, at the image or at a layer; and the passes that answer it."""
+"""The passes of an attribution: scores of a target and their gradients, at the images or at a layer."""
 
+import copy
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -37,12 +40,39 @@ leave the cache (measured)."""
 Points = Callable[[Tensor, Tensor], Tensor]
 """(rows, samples) → for each k, what the network is shown of image rows[k] in sample number samples[k]."""
 
-Reading = Callable[[Mapping[str, Tensor], Tensor], Tensor]
+Score = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 """(activations, rows) → one number for each row."""
 
 
-class Question:
-    """What one call of `attribute` asks, and the ways to ask it of private twins of the network.
+class Backward(NamedTuple):
+    """What a forward pass and one back from the score give at the place of the map.
+
+    Attributes:
+        values: there: the images, or the layer's activation.
+        gradient: of the score, in the same shape.
+        score: of each image, (batch,).
+        axes: which dimensions are channels, rows and columns, at a layer.
+        ruled: how often each tensor function took the ReLU rule.
+    """
+
+    values: Tensor
+    gradient: Tensor
+    score: Tensor
+    axes: Axes | None
+    ruled: Counter[str]
+
+
+class _Forward(NamedTuple):
+    """What a forward pass leaves, the places of the map being those of all pictures at once, or one for each."""
+
+    places: list[Tensor]
+    scores: Tensor
+    axes: Axes | None
+    ruled: Counter[str]
+
+
+class Passes:
+    """What a method of attribution asks of the network, which its private twins answer.
 
     Args:
         network: the network.
@@ -55,7 +85,6 @@ class Question:
 
     Attributes:
         notes: sentences for the reader, found on the way.
-        axes: which dimensions of the layer's values are channels, rows and columns, once they have been asked for.
         rows: 0, 1, …, batch - 1.
     """
 
@@ -73,19 +102,24 @@ class Question:
         self.method, self.gradients = method, gradients
         self.notes: list[str] = []
         self.rows = torch.arange(len(images), device=network.device)
-        self.score: Tensor | None = None
         self._progress = progress
         self._prepared: Prepared | None = None
         self._call: int | None = None
-        self.axes: Axes | None = None
 
-    def backward(self, rule: Rule | None = None) -> tuple[Tensor, Tensor]:
-        """The values at the place of the map, and the gradient of the score there, by a ReLU rule if given."""
+    def at(self, layer: str | None) -> "Passes":
+        """The same for another place of the map."""
+        other = copy.copy(self)
+        other.layer, other._call = layer, None
+        return other
+
+    def backward(self, rule: Rule | None = None) -> Backward:
+        """The gradient of the score at the place of the map, by a ReLU rule if one is given."""
         batching = self._batching() if len(self.images) > 1 else Batching()
         with torch.inference_mode(False), torch.enable_grad(), self.network.borrowed() as module:
-            values, scores = self._forward(module, batching, self.images, self.rows, rule=rule)
-            self.score = scores.detach()
-            return torch.cat(values).detach(), self._gradient(scores, values)
+            found = self._forward(module, batching, self.images, self.rows, rule=rule)
+            gradient = self._gradient(found.scores, found.places)
+            values = torch.cat(found.places).detach()
+            return Backward(values, gradient, found.scores.detach(), found.axes, found.ruled)
 
     def values(self, images: Tensor) -> Tensor:
         """The images themselves, or the layer's answer to them."""
@@ -93,7 +127,7 @@ class Question:
             return images
         batching = self._batching()
         with torch.inference_mode(False), torch.no_grad(), self.network.borrowed() as module:
-            return torch.cat(self._forward(module, batching, images, self.rows)[0]).detach()
+            return torch.cat(self._forward(module, batching, images, self.rows).places).detach()
 
     def scores(self, images: Tensor) -> Tensor:
         """The score of each image of the batch, (batch,)."""
@@ -117,8 +151,9 @@ class Question:
                 for rows, samples in self._chunks(len(weights), chunk):
                     shown = points(rows, samples)
                     given = (self.images[rows], shown) if inside else (shown, None)
-                    values, scores = self._forward(module, batching, given[0], rows, values=given[1])
-                    total.add(rows, self._gradient(scores, values), [weights[k] for k in samples.tolist()])
+                    found = self._forward(module, batching, given[0], rows, values=given[1])
+                    gradient = self._gradient(found.scores, found.places)
+                    total.add(rows, gradient, [weights[k] for k in samples.tolist()])
             return total.stacked()
 
     def _mean_at_images(self, points: Points, weights: Sequence[float], chunk: int | None) -> Tensor:
@@ -141,10 +176,10 @@ class Question:
     # The decorators work step by step: modes that a generator enters would hold for whoever asks it, too.
     @torch.inference_mode(False)
     @torch.no_grad()
-    def readings(
-        self, points: Points, samples: int, chunk: int | None, read: Reading | None = None
+    def sampled(
+        self, points: Points, samples: int, chunk: int | None, read: Score | None = None
     ) -> Iterator[tuple[int, int, Tensor]]:
-        """What is read off for each sample of each image, the score by default, as (row, sample, value)."""
+        """The score of each sample of each image, or another number, as (row, sample, value)."""
         for rows, numbers in self._chunks(samples, chunk):
             values = self._prepared_scores(points(rows, numbers), rows, read)
             yield from zip(rows.tolist(), numbers.tolist(), values, strict=True)
@@ -169,8 +204,12 @@ class Question:
         for start in range(0, count, size):
             pairs = torch.arange(start, min(start + size, count), device=self.images.device)
             yield pairs % len(self.images), pairs // len(self.images)
-            if self._progress is not None:
-                self._progress(min(start + size, count), count)
+            self.tell(min(start + size, count), count)
+
+    def tell(self, done: int, total: int) -> None:
+        """Tells whoever waits how far it is; what they raise ends the call."""
+        if self._progress is not None:
+            self._progress(done, total)
 
     def _forward(
         self,
@@ -181,21 +220,23 @@ class Question:
         *,
         rule: Rule | None = None,
         values: Tensor | None = None,
-    ) -> tuple[list[Tensor], Tensor]:
-        """What lies at the place of the map, cut off from what is before it, and the scores that follow from it.
-
-        The place comes in parts: all pictures at once, or one by one.
-        """
+    ) -> _Forward:
+        """A forward pass, cut off from what is before the place of the map."""
         shown = images.split(1) if batching.apart else (images,)
         given = [None] * len(shown) if values is None else values.chunk(len(shown))
         limits = None if OUTPUT in self.target.names else self._limits(module)
-        places, answers = [], []
+        places: list[Tensor] = []
+        answers: list[Activations] = []
+        axes, ruled = None, Counter[str]()
         for each, value in zip(shown, given, strict=True):
             twin = self.network.twin() if batching.fresh else module
-            place, answer = self._shown(twin, each, rule, value, limits)
+            place, answer, way = self._shown(twin, each, rule, value, limits)
             places.append(place)
             answers.append(answer)
-        return places, self.target.scores(self.network.read(batching.joined(answers)), rows)
+            axes = None if self.layer is None else answer.axes[self.layer]
+            ruled += way.met if way else Counter()
+        scores = self.target.scores(self.network.read(batching.joined(answers)), rows)
+        return _Forward(places, scores, axes, ruled)
 
     def _shown(
         self,
@@ -204,8 +245,8 @@ class Question:
         rule: Rule | None,
         values: Tensor | None,
         limits: Mapping[str, int] | None,
-    ) -> tuple[Tensor, Activations]:
-        """What lies at the place of the map, and the activations that the target is scored by."""
+    ) -> tuple[Tensor, Activations, Followed | None]:
+        """What lies at the place of the map, the activations that the target is scored by, and what a rule met."""
         leaf = images.detach().requires_grad_(torch.is_grad_enabled()) if self.layer is None else images.detach()
         held: list[tuple[int, Tensor]] = []
         # A class is read off the output, which has no rows and columns to look for.
@@ -233,13 +274,13 @@ class Question:
                 raise LayerError(
                     self._without_gradient() if limits else f"layer {self.layer!r} is not called in the forward pass"
                 )
-            self._call, self.axes = held[0][0], found.axes[self.layer]
+            self._call = held[0][0]
             return held[0][1], found, way
 
         place, activations, way = explained(self.network, images, run)
         if way is not None:
             self._check_rules(way, activations, place)
-        return place, activations
+        return place, activations, way
 
     def _place(
         self, module: nn.Module, values: Tensor | None, trace: Trace | None
@@ -266,7 +307,7 @@ class Question:
     def _note(self, *notes: str) -> None:
         self.notes += [note for note in notes if note not in self.notes]
 
-    def _prepared_scores(self, images: Tensor, rows: Tensor, read: Reading | None = None) -> Tensor:
+    def _prepared_scores(self, images: Tensor, rows: Tensor, read: Score | None = None) -> Tensor:
         prepared = self._prepare()
         activations = explained(self.network, images, lambda: prepared(images))
         return (read or self.target.scores)(activations, rows)
@@ -319,8 +360,6 @@ class Question:
                 f"{self.method} changes how gradients pass ReLUs, and this network has none: it would be the plain "
                 "gradient, so use that"
             )
-        if way.met["leaky_relu"] and self.method == "deconvnet":
-            self._note("deconvnet knows no slope: a LeakyReLU lets through what comes back positive, as a ReLU does.")
         if not ruled:
             self._note("No ReLU lies between the target and the map, so this is the plain gradient.")
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..arguments import whole
 from ..attribution.attribute import Attribution
-from ..attribution.passes import Question
+from ..attribution.passes import Passes
 from ..attribution.targets import Target
 from ..network.images import Images, checked_images
 from ..network.network import Network, as_network
@@ -18,9 +18,6 @@ from ..network.snapshots import steadily
 
 REFERENCES = ("random", "centre", "edge")
 """The maps that any attribution has to beat: chance, nearness to the middle, and the image's own edges."""
-
-_MAGNITUDE = ("gradient", "smoothgrad", "guided_backprop", "deconvnet", "guided_grad_cam")
-"""Methods whose map says how much a pixel matters by its size; the sign is the direction of the change."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +73,8 @@ def faithfulness(
         points: steps of each curve.
         blank: "blur" (a Gaussian of a tenth of the shorter side), "mean" (each image's mean colour), a number or a
             tensor.
-        absolute: whether to rank by the map's size rather than its value; None to follow the method: size for
-            gradient, smoothgrad, guided_backprop, deconvnet and guided_grad_cam, value for the others.
+        absolute: whether to rank by the map's size rather than its value; None to follow the method, `by_size` of
+            the attribution: by value for a bare map.
         seed: of the random map.
         references: what was measured for another map of the same images, target and options, which then need not be
             measured again.
@@ -100,7 +97,7 @@ def faithfulness(
     cell, points = whole(cell, "cell", 1), whole(points, "points", 1)
     plane, own_target = _plane(attribution, images, absolute)
     asked = Target(network, own_target if target is None else target, len(images))
-    question = Question(network, images, asked, progress=progress, gradients=False)
+    passes = Passes(network, images, asked, progress=progress, gradients=False)
     maps = {"attribution": plane}
     if references is None:
         maps |= _references(images, cell, seed)
@@ -120,9 +117,9 @@ def faithfulness(
         return torch.where(taken == inserted.view(-1, 1, 1, 1), images[rows], empty[rows])
 
     # Settled on the whole batch first, since a chunk shows only some of the images, and blanks at that.
-    question.scores(images)
+    passes.scores(images)
     curves = images.new_zeros(len(images), len(maps) * (points + 1) * 2)
-    for row, sample, value in question.readings(shown, curves.shape[1], chunk, asked.chances):
+    for row, sample, value in passes.sampled(shown, curves.shape[1], chunk, asked.chances):
         curves[row, sample] = value
     curves = curves.view(len(images), len(maps), points + 1, 2)
     deletion = {name: curves[:, k, :, 0] for k, name in enumerate(maps)}
@@ -132,7 +129,7 @@ def faithfulness(
         insertion = {**references.insertion, **insertion}
         deletion = {**references.deletion, **deletion}
     areas = [{name: torch.trapezoid(c, fractions) for name, c in each.items()} for each in (insertion, deletion)]
-    return Faithfulness(fractions, insertion, deletion, areas[0], areas[1], [*question.notes, *_notes(plane, *areas)])
+    return Faithfulness(fractions, insertion, deletion, areas[0], areas[1], [*passes.notes, *_notes(plane, *areas)])
 
 
 def blanked(images: Tensor, blank: str | float | Tensor) -> Tensor:
@@ -162,7 +159,7 @@ def _plane(attribution: Attribution | Tensor, images: Tensor, absolute: bool | N
     found, target = attribution, None
     if isinstance(attribution, Attribution):
         found, target = attribution.map, attribution.target
-        absolute = attribution.method in _MAGNITUDE if absolute is None else absolute
+        absolute = attribution.by_size if absolute is None else absolute
     assert isinstance(found, Tensor)
     found = found.detach().to(images)
     if found.dim() != 4 or found.shape[0] != len(images) or found.shape[2:] != images.shape[2:]:

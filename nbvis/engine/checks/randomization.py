@@ -9,8 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..arguments import whole
-from ..attribution.attribute import CAMS, attribute
-from ..attribution.cams import last_with_space
+from ..attribution.attribute import attribute
+from ..attribution.grid import last_with_space
+from ..attribution.method import Method, Place
+from ..attribution.methods import method_of
 from ..network.images import Images, checked_images
 from ..network.network import Network, as_network, named
 from ..network.random_state import unchanged_chance
@@ -49,15 +51,32 @@ class RandomizationCheck:
         map: the original's.
         stages: from the top layer alone to all layers.
         passed: whether the map changes once the upper half of the layers is random.
-        verdict: a sentence that says so.
+        method: what its method is called.
         notes: sentences to read with it.
     """
 
     map: Tensor
     stages: list[Stage]
     passed: bool
-    verdict: str
+    method: str
     notes: list[str]
+
+    @property
+    def verdict(self) -> str:
+        """A sentence on whether it passed."""
+        return self.verdict_on(self.method)
+
+    def verdict_on(self, name: str) -> str:
+        """The same sentence, for a method that is called otherwise."""
+        if not _can_be_judged(self.map):
+            return f"Not to be judged: the map of {name} is zero or not finite."
+        correlation = f"(rank correlation {_typical(self.stages):.2f})"
+        if self.passed:
+            return f"Passed: with the upper half of the layers random, the map of {name} is another one {correlation}."
+        return (
+            f"Failed: with the upper half of the layers random, {name} still draws the same map {correlation}. It "
+            "shows the image more than what the network has learnt."
+        )
 
 
 @torch.inference_mode(False)
@@ -65,7 +84,7 @@ class RandomizationCheck:
 def randomization_check(
     network: Network | nn.Module,
     images: Images,
-    method: str,
+    method: str | Method | Callable[..., Tensor],
     *,
     target: Any = None,
     layer: str | None = None,
@@ -83,7 +102,7 @@ def randomization_check(
     Args:
         network: a trained `Network` or bare module.
         images: (batch, channels, height, width).
-        method: as for `attribute`.
+        method: as for `attribute`; a function of your own gets a randomised copy each time.
         target: as for `attribute`; None for the class that the network predicts before.
         layer: as for `attribute`.
         stages: how many, the first with the top layer alone and the last with all layers random.
@@ -102,9 +121,9 @@ def randomization_check(
         >>> [stage.layer for stage in check.stages]
         ['3', '0']
     """
-    network = as_network(network)
+    network, method = as_network(network), method_of(method)
     images = checked_images(images, bounded=False).detach().to(network.device, network.precision)
-    if layer is None and method in CAMS:
+    if layer is None and method.place is Place.GRID:
         layer = last_with_space(network, images)
     original = attribute(network, images, target, method=method, layer=layer, **options)
     images = images.expand(len(original.map), -1, -1, -1)
@@ -119,7 +138,8 @@ def randomization_check(
         found.append(Stage(places[count - 1], count / len(places), shown, correlation, similarity))
         if progress is not None:
             progress(len(found), len(counts))
-    return _judged(method, original.map, found, original.notes)
+    passed = _can_be_judged(original.map) and _typical(found) < UNCHANGED
+    return RandomizationCheck(original.map, found, passed, method.name, list(original.notes))
 
 
 def rank_correlation(first: Tensor, second: Tensor) -> Tensor:
@@ -205,20 +225,11 @@ def _ranks(values: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
-def _judged(method: str, original: Tensor, stages: list[Stage], notes: list[str]) -> RandomizationCheck:
+def _can_be_judged(original: Tensor) -> bool:
+    return bool(original.any()) and bool(torch.isfinite(original).all())
+
+
+def _typical(stages: list[Stage]) -> float:
+    """The mean rank correlation while at most the upper half of the layers is random."""
     upper = [stage for stage in stages if stage.fraction <= 0.5] or stages[:1]
-    typical = torch.stack([stage.correlation.mean() for stage in upper]).mean().item()
-    passed = typical < UNCHANGED
-    if not original.any() or not torch.isfinite(original).all():
-        passed, verdict = False, f"Not to be judged: the map of {method} is zero or not finite."
-    elif passed:
-        verdict = (
-            f"Passed: with the upper half of the layers random, the map of {method} is another one "
-            f"(rank correlation {typical:.2f})."
-        )
-    else:
-        verdict = (
-            f"Failed: with the upper half of the layers random, {method} still draws the same map "
-            f"(rank correlation {typical:.2f}). It shows the image more than what the network has learnt."
-        )
-    return RandomizationCheck(original, stages, passed, verdict, list(notes))
+    return torch.stack([stage.correlation.mean() for stage in upper]).mean().item()

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-Rule = Callable[[Tensor, "Gate"], Tensor]
+Rule = Callable[[Tensor, "Rectified"], Tensor]
 
 
 @dataclass(frozen=True)
-class Gate:
+class Rectified:
     """What a rectifier let through: its input or output, its bounds, and its slope below them (LeakyReLU)."""
 
     values: Tensor
@@ -49,8 +49,8 @@ class Rectifiers(TorchFunctionMode):
     """Within it, every ReLU and ReLU6 has the backward rule given: module, functional, in-place, method or reused.
 
     Args:
-        rule: (gradient, gate) → gradient at the input, where `gradient` arrives from the output and `gate` is what the
-            rectifier did there.
+        rule: (gradient, rectified) → gradient at the input, where `gradient` arrives from the output and `rectified`
+            is what the rectifier did there.
         leaky: whether LeakyReLU has the rule too.
 
     Attributes:
@@ -79,18 +79,18 @@ class Rectifiers(TorchFunctionMode):
         return _Rectifier.apply(images, *bounds, self.rule, in_place, in_place or func.__name__ == "relu")
 
 
-def redirected(gradient: Tensor, gate: Gate) -> Tensor:
+def redirected(gradient: Tensor, rectified: Rectified) -> Tensor:
     """Where an image gets no gradient at all through a rectifier, lets through what leads back inside its bounds.
 
     Source: the redirected ReLU of Mordvintsev et al.'s lucid, here for a score that is to grow, and for ReLU6 too.
     """
-    plain = gate.plain(gradient)
+    plain = rectified.plain(gradient)
     rows = plain.flatten(1) if plain.dim() > 1 else plain.reshape(-1, 1)
     blocked = ~(rows != 0).any(1)
     if not blocked.any():
         return plain
-    inward = torch.where(gate.above(), gradient < 0, gradient > 0)
-    redirected = torch.where(gate.inside() | inward, gradient, torch.zeros_like(gradient))
+    inward = torch.where(rectified.above(), gradient < 0, gradient > 0)
+    redirected = torch.where(rectified.inside() | inward, gradient, torch.zeros_like(gradient))
     return torch.where(blocked.view((*plain.shape[:1], *[1] * (plain.dim() - 1))), redirected, plain)
 
 
@@ -120,8 +120,8 @@ class _Rectifier(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (kept,) = ctx.saved_tensors
-        gate = Gate(kept, ctx.low, ctx.high, ctx.slope)
-        return ctx.rule(gradients[0], gate), None, None, None, None, None, None
+        rectified = Rectified(kept, ctx.low, ctx.high, ctx.slope)
+        return ctx.rule(gradients[0], rectified), None, None, None, None, None, None
 
 
 def is_rectifier(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:

@@ -1,39 +1,16 @@
-"""Attributions that live on a layer's grid: class activation maps."""
+"""Layers with rows and columns: where a class activation map can be taken."""
 
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..arguments import near
-from ..network.layers import OUTPUT, LayerError, explained, layers
+from ..network.layers import OUTPUT, LayerError, explained
 from ..network.network import Network, named
 from ..network.random_state import unchanged_chance
 from ..tracing.axes import Axes
 from ..tracing.receptive_field import flat
 from ..tracing.trace import Trace
-from .gradients import guided_backprop
-from .passes import Question
-
-
-def grad_cam(question: Question, *, relu: bool = False) -> Tensor:
-    """The sum of a layer's channels, each times the mean of the score's gradient in it, enlarged to the image.
-
-    It is signed; `relu=True` keeps only the positive part, as published. Source: Selvaraju et al. 2017, "Grad-CAM",
-    arXiv 1610.02391.
-    """
-    cam = _cam(question)
-    return _enlarged(cam.relu() if relu else cam, question.images)
-
-
-def guided_grad_cam(question: Question) -> Tensor:
-    """Guided backpropagation times the positive part of Grad-CAM. Source: as for `grad_cam`."""
-    cam = _enlarged(_cam(question).relu(), question.images)
-    score, question.layer = question.score, None
-    found = guided_backprop(question) * cam
-    question.score = score
-    return found
 
 
 def last_with_space(network: Network, images: Tensor) -> str:
@@ -86,36 +63,6 @@ def _last_that_counts(network: Network, images: Tensor, axes: dict[str, Axes]) -
     return list(axes)[-1]
 
 
-def _cam(question: Question) -> Tensor:
-    values, found = question.backward()
-    axes = question.axes
-    assert axes is not None
-    if not has_space(axes):
-        with_space = [layer.name for layer in layers(question.network, question.images) if has_space(layer.axes)]
-        raise LayerError(
-            f"layer {question.layer!r} has shape {tuple(values.shape)}, without rows and columns to map"
-            + near("", with_space[::-1])
-        )
-    if axes.besides:
-        question.notes.append(
-            f"{question.layer!r} keeps {axes.grid[0]} × {axes.grid[1]} tokens as rows and columns, and "  # type: ignore[index]
-            f"{axes.besides} besides them, such as a class token, which the map leaves out."
-        )
-    values, found = axes.planes(values), axes.planes(found)
-    cam = (values * found.mean((2, 3), keepdim=True)).sum(1, keepdim=True)
-    negative = [row for row, plane in enumerate(cam) if plane.max() <= 0 and plane.min() < 0]
-    if negative:
-        question.notes.append(
-            f"The class activation map of image {', '.join(map(str, negative))} is negative everywhere: "
-            f"{question.layer!r} only speaks against the target, and the published, rectified map would be blank."
-        )
-    return cam
-
-
 def has_space(axes: Axes) -> bool:
     """Whether an activation with these axes has a grid of more than one position."""
     return axes.grid is not None and max(axes.grid) > 1
-
-
-def _enlarged(cam: Tensor, images: Tensor) -> Tensor:
-    return F.interpolate(cam, size=images.shape[2:], mode="bilinear", align_corners=False)
