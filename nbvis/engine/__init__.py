@@ -23,10 +23,10 @@ from .dropout.masks import row_numbers
 from .dropout.noisy_passes import Noisy, dropped_layers
 from .network.activations import planes
 from .network.images import Images, as_images, checked_images
+from .network.imprint import fingerprint, values_of
 from .network.layers import OUTPUT, Layer, activations, address, capture, layers, not_one_tensor
 from .network.network import Network, as_network, named
 from .network.trial_passes import differentiable, smallest_size
-from .network.twin import fingerprint, tensors_of
 from .steps import Step, Steps, last
 
 __all__ = [
@@ -101,7 +101,7 @@ __all__ = [
     "row_numbers",
     "score",
     "smallest_size",
-    "tensors_of",
     "unit",
+    "values_of",
     "zoom",
 ]

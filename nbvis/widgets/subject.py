@@ -4,7 +4,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nbvis.engine import (
     OUTPUT,
@@ -17,7 +17,7 @@ from nbvis.engine import (
     layers,
     not_one_tensor,
     score,
-    tensors_of,
+    values_of,
 )
 
 from .given import Given
@@ -74,7 +74,7 @@ class Subject:
         Raises:
             RuntimeError: if the network does not run on it; its own error is attached.
         """
-        self._content = _content(self.network.module)
+        self._content = values_of(self.network.module)
         rows = layer_rows(layers(self.network, self.image))
         output = self._answer(self.image)
         self.layers = [row for row in rows if len(row[2]) == 3 and row[2][1] * row[2][2] > 1]
@@ -120,7 +120,7 @@ class Subject:
             side: pixels.
         """
         self._corners, self._side = [(row, column) for row, column in corners], side
-        self._content = _content(self.network.module)
+        self._content = values_of(self.network.module)
         now = self._now()
         if now != self.about:
             if now[:2] != self.about[:2]:
@@ -177,17 +177,6 @@ class Subject:
             else not_one_tensor(OUTPUT, self.network.module, output)
         )
         return output if isinstance(output, Tensor) and output.dim() == 2 else None
-
-
-def _content(module: nn.Module) -> bytes:
-    """Other bytes for other weights: what is written through `.data` leaves no trace but the values themselves."""
-    sums = []
-    for part in module.modules():
-        for tensor in tensors_of(part):
-            values = tensor.detach().flatten()
-            values = (torch.view_as_real(values).flatten() if values.is_complex() else values).float()
-            sums.append(values @ torch.arange(1, len(values) + 1, device=values.device, dtype=values.dtype))
-    return torch.stack(sums).cpu().numpy().tobytes() if sums else b""
 
 
 def _chances(output: Tensor) -> list[float]:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from nbvis.engine import Network, Pixels, activations, activity, ascend, channel, last, logit
+from nbvis.engine import Network, Pixels, activations, activity, ascend, channel, custom, dream, last, logit
 from nbvis.engine.network.prepared import Prepared
 
 
@@ -388,3 +388,101 @@ def test_an_unchanged_network_is_prepared_once(convnet, pictures, monkeypatch):
     monkeypatch.setattr(Prepared, "_make", lambda self: (made.append(1), make(self)))
     last(ascend(convnet(), logit(1), Pixels(pictures(1, 3, 8, 8)), steps=5))
     assert len(made) == 1
+
+
+def made(monkeypatch) -> list[int]:
+    """Grows by one whenever a network is made ready anew."""
+    found, make = [], Prepared._make
+    monkeypatch.setattr(Prepared, "_make", lambda self: found.append(1) or make(self))
+    return found
+
+
+def run(network, objective, image, **options):
+    return [step.image for step in dream(network, objective, image, octaves=2, steps=2, jitter=2, **options)]
+
+
+@pytest.fixture
+def kept(monkeypatch, pictures):
+    """A network with a run behind it, its picture, and what grows when it is made ready anew."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 4, 3))
+    network, image = Network(net.eval(), device="cpu"), pictures(1, 3, 24, 24).float()
+    count = made(monkeypatch)
+    run(network, channel("2", 0), image)
+    assert count == [1]
+    count.clear()
+    return network, image, count
+
+
+def test_the_next_run_at_the_same_layer_starts_from_what_the_last_one_made_ready(kept):
+    network, image, count = kept
+    for index in (0, 1):
+        objective = channel("2", index)
+        again = run(network, objective, image)
+        assert count == []
+        fresh = Network(network.module, device="cpu")
+        assert all(map(torch.equal, again, run(fresh, objective, image)))
+        assert count.pop() == 1
+
+
+def test_another_layer_or_picture_is_made_ready_and_the_last_ones_stay(kept):
+    network, image, count = kept
+    run(network, channel("3", 0), image)
+    assert count == [1]
+    run(network, channel("2", 0), image)
+    run(network, channel("3", 1), image)
+    assert count == [1]
+    run(network, channel("2", 0), 1 - image)
+    assert count == [1, 1]
+
+
+def test_a_run_that_is_closed_or_steered_to_another_layer_leaves_it_too(kept):
+    network, image, count = kept
+    steps = dream(network, channel("2", 0), image, octaves=2, steps=2, jitter=2)
+    next(steps)
+    steps.send({"objective": channel("2", 1)})
+    assert count == []
+    steps.send({"objective": channel("3", 1)})
+    assert count == [1]
+    run(network, channel("2", 0), image)
+    steps.close()
+    run(network, channel("3", 0), image)
+    assert count == [1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda net: net[0].weight.data.mul_(-1.5),
+        lambda net: net[0].weight.data.copy_(net[0].weight.data.flip(0)),
+        lambda net: nn.init.uniform_(net[0].weight),
+        lambda net: setattr(net[1], "running_mean", torch.ones(8)),
+        lambda net: setattr(net[1], "eps", 5.0),
+        lambda net: net[2].register_forward_hook(lambda part, args, output: output.flip(-1).cos()),
+        lambda net: setattr(net[2], "forward", lambda x: 3 * x.sin()),
+        lambda net: net.__setitem__(2, nn.Tanh()),
+    ],
+)
+def test_whatever_changes_in_between_is_seen(kept, change):
+    network, image, _ = kept
+    before = run(network, channel("2", 0), image)
+    change(network.module)
+    after = run(network, channel("2", 0), image)
+    assert all(map(torch.equal, after, run(Network(network.module, device="cpu"), channel("2", 0), image)))
+    assert not torch.equal(after[-1], before[-1])
+
+
+def test_another_preprocessing_is_seen(kept):
+    network, image, _ = kept
+    network.preprocess = lambda images: images**2
+    fresh = Network(network.module, preprocess=network.preprocess, device="cpu")
+    assert all(map(torch.equal, run(network, channel("2", 0), image), run(fresh, channel("2", 0), image)))
+
+
+def test_a_run_that_fails_leaves_nothing(kept):
+    network, image, count = kept
+    with pytest.raises(FloatingPointError):
+        run(network, custom(lambda a: (a / 0).mean((1, 2, 3)), "2"), image)
+    run(network, channel("2", 0), image)
+    assert count == [1]

@@ -30,7 +30,7 @@ from nbvis.engine import (
     preprocessing_check,
     randomization_check,
 )
-from nbvis.engine.ascent.gradient import Climb
+from nbvis.engine.ascent.gradient import Ascent
 from nbvis.engine.network.layers import tapped
 from nbvis.engine.network.snapshots import Steady, _by_frames, _others
 
@@ -325,9 +325,9 @@ def test_a_snapshot_is_let_go_with_its_run(net):
         run = ascend(net, SEEN, Pixels(WHITE), steps=1000, lr=0, transforms=())
         while not next(run).notes:
             pass
-        (climb,) = [each for each in gc.get_objects() if type(each) is Climb and each.network.module is net]
-        snapshot = weakref.ref(climb._steady.network.module)
-        del climb
+        (ascent,) = [each for each in gc.get_objects() if type(each) is Ascent and each.network.module is net]
+        snapshot = weakref.ref(ascent._steady.network.module)
+        del ascent
     assert snapshot() is not None
     run.close()
     del run

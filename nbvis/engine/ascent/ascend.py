@@ -11,7 +11,7 @@ from ..arguments import checked_lr, near, whole
 from ..network.images import checked_images
 from ..network.network import Network, as_network
 from ..steps import Step, Steps, changed
-from .gradient import Climb, framed
+from .gradient import Ascent, framed
 from .image_parameters import ImageParameter
 from .objectives import Objectives
 from .settings import Settings
@@ -96,13 +96,14 @@ def ascend(
     start = checked_images(image.image(), name="the image parameter's images")
     made = _made(optimizer, image.values.requires_grad_(), lr if lr is None else checked_lr(lr))
     settings = _AscentSettings(objective, _LR if lr is None else lr, tuple(transforms))
-    return _ascend(Climb(network, objective, start), image, start, settings, whole(steps, "steps"), made, seed)
+    steps, ascent = whole(steps, "steps"), Ascent(network, objective, start)
+    return ascent.kept(_ascend(ascent, image, start, settings, steps, made, seed))
 
 
 # The decorator works step by step: a caller in inference mode would otherwise leave tensors without autograd behind.
 @torch.inference_mode(False)
 def _ascend(
-    climb: Climb,
+    ascent: Ascent,
     image: ImageParameter,
     start: Tensor,
     settings: _AscentSettings,
@@ -112,7 +113,7 @@ def _ascend(
 ) -> Steps:
     values = image.values
     generator = torch.Generator()
-    movable = climb.movable(start.shape[2:])
+    movable = ascent.movable(start.shape[2:])
     for index in range(steps):
         step_seed = seed * 1_000_003 + index
 
@@ -121,7 +122,7 @@ def _ascend(
 
         with torch.enable_grad():
             images = framed(image.image(), start, movable)
-            score, gradient, notes = climb.gradient(images, view, step_seed)
+            score, gradient, notes = ascent.gradient(images, view, step_seed)
             # The only minus sign: optimizers minimise, scores are to grow.
             (values.grad,) = torch.autograd.grad(images, values, -gradient)
         optimizer.step()
@@ -143,8 +144,8 @@ def _ascend(
                     group["lr"] = settings.lr
             if "objective" in changes:
                 start = step.make_image()
-                climb.set_objective(settings.objective)
-                movable = climb.movable(start.shape[2:])
+                ascent.set_objective(settings.objective)
+                movable = ascent.movable(start.shape[2:])
 
 
 def _made(optimizer: str | Optimizer, values: Tensor, lr: float | None) -> torch.optim.Optimizer:

@@ -12,7 +12,7 @@ from ..arguments import whole
 from ..network.images import Images, checked_images
 from ..network.network import Network, as_network
 from ..steps import Step, Steps, changed
-from .gradient import Climb, framed
+from .gradient import Ascent, framed
 from .objectives import Objectives
 from .settings import Settings
 from .transforms import warped
@@ -105,7 +105,8 @@ def dream(
     sizes = octave_sizes(images.shape[2], images.shape[3], octaves, octave_scale)
     settings = _DreamSettings(objective, lr, steps, jitter, rotation, smoothing)
     bases = _bases(images, sizes)
-    return _dream(Climb(network, objective, images, trial=bases[0]), bases, settings, seed)
+    ascent = Ascent(network, objective, images, trial=bases[0])
+    return ascent.kept(_dream(ascent, bases, settings, seed))
 
 
 def octave_sizes(height: int, width: int, octaves: int, octave_scale: float) -> list[tuple[int, int]]:
@@ -128,19 +129,19 @@ def octave_sizes(height: int, width: int, octaves: int, octave_scale: float) -> 
 
 
 @torch.inference_mode(False)
-def _dream(climb: Climb, bases: list[Tensor], settings: _DreamSettings, seed: int) -> Steps:
+def _dream(ascent: Ascent, bases: list[Tensor], settings: _DreamSettings, seed: int) -> Steps:
     generator = torch.Generator()
     detail = torch.zeros_like(bases[0])
     index, octaves = 0, len(bases)
     for octave, base in enumerate(bases, start=1):
         size = base.shape[2:]
         detail = _resized_to(detail, size)
-        movable = climb.movable(size)
+        movable = ascent.movable(size)
         inner = 0
         while inner < settings.steps:
             step_seed = seed * 1_000_003 + index
             # Enlarged detail may leave [0, 1] until the first update of its octave; as it is, it gives the gradient.
-            score, gradient, notes = climb.gradient(
+            score, gradient, notes = ascent.gradient(
                 framed(base + detail, base, movable),
                 _view(settings, generator, step_seed),
                 step_seed,
@@ -165,10 +166,10 @@ def _dream(climb: Climb, bases: list[Tensor], settings: _DreamSettings, seed: in
                     painted = step.make_image()
                     for later in range(octave, octaves):
                         finer = bases[later].shape[2:]
-                        bases[later] = _painted(bases[later], _resized_to(painted - base, finer), climb.movable(finer))
+                        bases[later] = _painted(bases[later], _resized_to(painted - base, finer), ascent.movable(finer))
                     base, detail = painted, torch.zeros_like(detail)
-                    climb.set_objective(settings.objective)
-                    movable = climb.movable(size)
+                    ascent.set_objective(settings.objective)
+                    movable = ascent.movable(size)
 
 
 def _bases(images: Tensor, sizes: list[tuple[int, int]]) -> list[Tensor]:

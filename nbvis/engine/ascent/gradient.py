@@ -1,4 +1,4 @@
-"""The climb: scores of an objective and their gradient at the images, once for each step."""
+"""Scores of an objective and their gradient at the images, once for each step."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,14 +9,15 @@ from torch import Tensor, nn
 from ..network.images import Images, checked_images
 from ..network.network import Network, as_network
 from ..network.prepared import Prepared
-from ..network.random_state import Deal, Draws, dealing, unchanged_chance
+from ..network.random_state import Deal, Draws, dealing
 from ..network.relu_rules import Rectifiers, redirected
 from ..network.score_gradient import gradients
 from ..network.snapshots import Steady
+from ..steps import Steps
 from .objectives import Objective, Objectives, Term
 
 
-class Climb:
+class Ascent:
     """Scores and gradients of an objective on a network, step after step, each by the newest weights.
 
     Args:
@@ -36,10 +37,26 @@ class Climb:
         self._images, self._trial = images, images if trial is None else trial
         self._moved = False
         self._steady = Steady(network)
-        self.set_objective(objective)
+        self._prepared = self._for(objective, None)
+
+    def kept(self, run: Steps) -> Steps:
+        """The run; once it is over or closed, the network as it was made ready is left to the next one."""
+        try:
+            yield from run
+        except GeneratorExit:
+            self._prepared.keep()
+            raise
+        self._prepared.keep()
 
     def set_objective(self, objective: Objectives) -> None:
         """Climbs another objective from now on; if it does not fit, the error leaves the old one in place."""
+        held = self._prepared
+        self._prepared = self._for(objective, held)
+        if held is not self._prepared:
+            held.keep()
+
+    def _for(self, objective: Objectives, held: Prepared | None) -> Prepared:
+        """Takes the objective, and gives the network ready for it: what is held, if that will do."""
         objectives = _one_for_each(objective, len(self._images))
         masks = {id(t.mask): t.mask for o in objectives for t in o.terms if t.mask is not None}
         for mask in masks.values():
@@ -50,12 +67,14 @@ class Climb:
         names = tuple(dict.fromkeys(name for o in objectives for name in o.layers))
 
         def prepare(network: Network) -> Prepared:
-            prepared = Prepared(network, names, self._trial)
-            _probe(prepared, objectives, self._trial)
+            prepared = held if held and held.names == names else Prepared.of(network, names, self._trial)
+            _check(prepared, objectives)
             return prepared
 
-        self._prepared, self.objectives = self._steady.run(prepare), objectives
+        prepared = self._steady.run(prepare)
+        self.objectives = objectives
         self._passes = _passes(objectives, self._images.shape[2:], self.device, self.dtype)
+        return prepared
 
     def movable(self, size: Sequence[int]) -> Tensor | None:
         """Where the objectives' masks let the images change, (batch, 1, height, width) of True; None for everywhere."""
@@ -155,7 +174,8 @@ class Climb:
 def check_objective(network: Network | nn.Module, objective: Objectives, images: Images) -> None:
     """Raises what `ascend` and `dream` would raise for this objective on these images, and starts nothing."""
     network = as_network(network)
-    Climb(network, objective, checked_images(images).detach().to(network.device, network.precision, copy=True))
+    images = checked_images(images).detach().to(network.device, network.precision, copy=True)
+    Ascent(network, objective, images)._prepared.keep()
 
 
 def _one_for_each(objective: Objectives, batch: int) -> tuple[Objective, ...]:
@@ -197,17 +217,14 @@ def _mask(part: Objective, size: Sequence[int]) -> Tensor:
     return torch.ones(*size) if mask is None else mask
 
 
-def _probe(prepared: Prepared, objectives: Sequence[Objective], images: Tensor) -> None:
+def _check(prepared: Prepared, objectives: Sequence[Objective]) -> None:
     """Scores one image, so that a channel out of range or a layer without gradient is an error before any work."""
-    image = images[:1].detach().requires_grad_()
-    with torch.enable_grad(), unchanged_chance():
-        activations = prepared(image)
-    for name, activation in activations.items():
-        if not activation.requires_grad:
-            raise RuntimeError(
-                f"no gradient flows back from layer {name!r}: the network detaches it, "
-                "or an operation before it cannot be differentiated"
-            )
+    activations, stuck = prepared.probe()
+    if stuck:
+        raise RuntimeError(
+            f"no gradient flows back from layer {stuck[0]!r}: the network detaches it, "
+            "or an operation before it cannot be differentiated"
+        )
     for one in objectives:
         with torch.no_grad():
             score = one.score(activations)

@@ -11,11 +11,35 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from ..arguments import near
 from .activations import Activations, axes_of
 from .images import Images, as_images
+from .imprint import tensors_of, versions_of, weights_of
+from .kept_twin import KeptTwin
 from .preprocess import Entrance
 from .random_state import unchanged_chance
-from .twin import KeptTwin, eager, tensors_of, twin_of, versions_of, weights_of
+from .twin import eager, twin_of
 
 _T = TypeVar("_T")
+
+
+class Shelf:
+    """What was made for a network with some effort, kept for whoever needs the same again; only the newest few.
+
+    Who takes something has it alone, and puts it back.
+    """
+
+    MOST = 2
+
+    def __init__(self):
+        self._kept: dict[Hashable, Any] = {}
+
+    def take(self, key: Hashable) -> Any:
+        """What was put there under this key, which is then gone; None if there is nothing."""
+        return self._kept.pop(key, None)  # one thread gets it, whoever asks at the same time
+
+    def put(self, key: Hashable, value: Any) -> None:
+        """Keeps it."""
+        self._kept[key] = value
+        for older in list(self._kept)[: -self.MOST]:
+            self._kept.pop(older, None)
 
 
 class Network:
@@ -65,6 +89,7 @@ class Network:
         self.device = _best_device() if device == "auto" else torch.device(device)
         self.name = type(eager(module)).__name__
         self.observers: list[Callable[[nn.Module], AbstractContextManager[object]]] = []
+        self.kept = Shelf()  # what runs have made ready
         self._kept: list[KeptTwin] = []
         self._entrances: list[Entrance] = []
 
@@ -169,7 +194,7 @@ class Network:
 
     def __getstate__(self) -> dict[str, Any]:
         """All but what is kept for the next run, so that a copy makes its own."""
-        return {**vars(self), "_kept": [], "_entrances": []}
+        return {**vars(self), "kept": Shelf(), "_kept": [], "_entrances": []}
 
     @classmethod
     def torchvision(cls, name: str, weights: str | None = "DEFAULT", device: str | torch.device = "auto") -> "Network":

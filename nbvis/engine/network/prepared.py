@@ -1,7 +1,7 @@
 """A network made ready for many passes: cut after the last layer needed, batch norm folded, weights in fast order."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,17 +9,17 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
-from torch.overrides import TorchFunctionMode
+from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 from torch.utils.hooks import RemovableHandle
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ..tracing.receptive_field import flat
 from .activations import Activations, Layout
 from .batching import Batching, batching
+from .imprint import Contents, Imprint, values_of
 from .layers import count_calls, explained, forward
 from .network import Network
 from .random_state import unchanged_chance
-from .twin import Imprint
 
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
 """Largest difference, relative to the largest activation, that only the order of the additions can explain."""
@@ -56,11 +56,35 @@ class Prepared:
     """
 
     def __init__(self, network: Network, names: Sequence[str], images: Tensor, copied: Copied = "all"):
-        self.network = network
+        self.network = self._original = network
         self.names = tuple(names)
-        self._copied = copied
+        self._copied: Copied = copied
         self._trial = images[:1].detach()
+        self._shown_trial: tuple[Activations, list[str]] | None = None
         self._try()
+        self._new = _State(network, self._module)
+
+    @classmethod
+    def of(cls, network: Network, names: Sequence[str], images: Tensor, copied: Copied = "all") -> "Prepared":
+        """The same as one made anew: one that was kept, as long as the network is what it was, or else a new one."""
+        kept: Prepared | None = network.kept.take(_key(names, images, copied))
+        return kept if kept and kept._new.holds(network) else cls(network, names, images, copied)
+
+    def keep(self) -> None:
+        """Leaves it to whoever needs the same next, if nothing has happened to it since it was made."""
+        untouched = self.network is self._original and not self.batching.fresh and self._new.own_holds(self._module)
+        if untouched:
+            self._original.kept.put(_key(self.names, self._trial, self._copied), self)
+
+    def probe(self) -> tuple[Activations, list[str]]:
+        """The activations for one picture, and those layers from which no gradient flows back; run once."""
+        if self._shown_trial is None:
+            with torch.enable_grad(), unchanged_chance():
+                found = self(self._trial.detach().requires_grad_())
+            stuck = [name for name, activation in found.items() if not activation.requires_grad]
+            plain = Activations({name: activation.detach() for name, activation in found.items()}, found.axes)
+            self._shown_trial = plain, stuck
+        return self._shown_trial
 
     def __call__(self, images: Tensor, seed: int = 0) -> Activations:
         """The activations by name, with their graph; the forward pass stops after the last one.
@@ -164,6 +188,39 @@ class Prepared:
         self._strays += [given.pair for given in found.values() if isinstance(given, _Folded)]
         plain = {name: given.output if isinstance(given, _Folded) else given for name, given in found.items()}
         return Activations(plain, found.axes)
+
+
+class _State:
+    """What there was when a prepared network was made: all that its answers can depend on."""
+
+    def __init__(self, network: Network, own: nn.Module):
+        module = network.module
+        self._module, self._preprocess, self._device = module, network.preprocess, network.device
+        self._contents, self._own_contents = Contents(module), Contents(own)
+        self._imprint, self._own_imprint = Imprint(module), Imprint(own)
+        # A function that was bound to the copy holds what others may put something else for.
+        bound = Contents(network.twin()).functions != self._contents.functions
+        self._lasting = self._contents.known and self._own_contents.known and not bound
+        # Weights that were copied into another form do not follow what is written through `.data`.
+        self._values = values_of(module) if self._lasting else b""
+
+    def own_holds(self, own: nn.Module) -> bool:
+        """Whether the private copy is the one that was made, and as it was."""
+        return self._lasting and self._own_imprint.of(own) and self._own_contents.unchanged()
+
+    def holds(self, network: Network) -> bool:
+        """Whether a new one would be made from the same."""
+        same = (network.module, network.preprocess, network.device) == (self._module, self._preprocess, self._device)
+        unchanged = same and self._contents.unchanged() and self._imprint.holds()
+        return unchanged and values_of(network.module) == self._values
+
+
+def _key(names: Sequence[str], images: Tensor, copied: Copied) -> Hashable:
+    """What stands for all that is asked of a prepared network."""
+    trial = images[:1].detach()
+    # Within a mode that changes what functions do, it is another network.
+    modes = tuple(type(mode) for mode in _get_current_function_mode_stack())
+    return tuple(names), copied, tuple(trial.shape), trial.dtype, hash(trial.cpu().numpy().tobytes()), modes
 
 
 def _structure(module: nn.Module) -> list[Any]:
@@ -329,12 +386,12 @@ class _FoldedNorm(nn.Module):
 
     def __init__(self, pair: tuple[str, str], norm: nn.Module, strays: list[tuple[str, str]]):
         super().__init__()
-        self._pair, self._norm, self._strays = pair, [norm], strays  # in a list, so that it is no part
+        self._pair, self._norm, self._strays = pair, lambda: norm, strays  # behind a function, so that it is no part
         self.eval()
 
     def __getattr__(self, name: str) -> Any:
         self._strays.append(self._pair)
-        return getattr(self._norm[0], name)
+        return getattr(self._norm(), name)
 
     def forward(self, given: Tensor) -> Tensor:
         if isinstance(given, _Folded) and given.pair == self._pair:

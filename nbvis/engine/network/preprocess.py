@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from .binding import Binding, held
 from .code_names import uses_of_function
+from .imprint import tensors_of
+from .kept_twin import KeptTwin
 from .random_state import Draws, borrowed, dealing
-from .twin import KeptTwin, tensors_of, twin_of, twins_of
+from .twin import twin_of, twins_of
 
 
 class Entrance:

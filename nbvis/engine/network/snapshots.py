@@ -15,8 +15,9 @@ from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 import torch
 from torch import Tensor, nn
 
+from .imprint import Imprint, versions_of, weights_of
 from .network import Network, as_network
-from .twin import Imprint, twin_of, versions_of, weights_of
+from .twin import twin_of
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")

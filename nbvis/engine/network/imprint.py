@@ -1,0 +1,166 @@
+"""Whether a module is still what it was: its parts and settings, its tensors, and the values in them."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from itertools import chain
+from operator import is_
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .guard import Guard
+from .twin import PLAIN, Scripted, eager
+
+
+def weights_of(module: nn.Module) -> list[Tensor]:
+    """The parameters of a module and its parts, each once."""
+    found: dict[int, Tensor] = {}
+    for part in _parts_of(module):
+        found |= {id(weight): weight for weight in part._parameters.values() if weight is not None}
+    return list(found.values())
+
+
+def versions_of(tensors: Iterable[Tensor]) -> list[int]:
+    """How often each was written in place, as far as PyTorch counts: not through `.data`."""
+    return [0 if tensor.is_inference() else tensor._version for tensor in tensors]
+
+
+class Imprint:
+    """What a module's parts, weights and buffers were at one moment.
+
+    All of it stays alive meanwhile, so that no address in it can come to mean something new.
+
+    Args:
+        module: the module.
+    """
+
+    def __init__(self, module: nn.Module):
+        self._module, self._fingerprint = module, fingerprint(module)
+        parts = _parts_of(module)
+        self._alive = [*parts, *(tensor.detach() for part in parts for tensor in tensors_of(part))]
+
+    def of(self, module: nn.Module) -> bool:
+        """Whether it is that of this module, and holds."""
+        return module is self._module and self.holds()
+
+    def holds(self) -> bool:
+        """Whether that is what they are still, as far as PyTorch counts what is written: not through `.data`."""
+        return fingerprint(self._module) == self._fingerprint
+
+
+def values_of(module: nn.Module) -> bytes:
+    """Other bytes for other weights: what is written through `.data` leaves no trace but the values themselves."""
+    sums = []
+    for part in module.modules():
+        for tensor in tensors_of(part):
+            values = tensor.detach().flatten()
+            values = (torch.view_as_real(values).flatten() if values.is_complex() else values).float()
+            sums.append(values @ torch.arange(1, len(values) + 1, device=values.device, dtype=values.dtype))
+    return torch.stack(sums).cpu().numpy().tobytes() if sums else b""
+
+
+def fingerprint(module: nn.Module) -> tuple[int, ...]:
+    """Changes whenever a part, a weight or a buffer is replaced, or a tensor is written in place."""
+    found: list[int] = []
+    for part in _parts_of(module):
+        found.append(id(part))
+        for tensor in tensors_of(part):
+            found += (tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)
+    return tuple(found)
+
+
+def _parts_of(module: nn.Module) -> list[nn.Module]:
+    parts, seen = [module], {id(module)}
+    for part in parts:  # by hand, because `modules()` takes three times as long and this happens at every step
+        for child in part._modules.values():
+            if child is not None and id(child) not in seen:
+                seen.add(id(child))
+                parts.append(child)
+    return parts
+
+
+def tensors_of(module: nn.Module) -> list[Tensor]:
+    """The weights and buffers of a part itself."""
+    return [t for t in (*module._parameters.values(), *module._buffers.values()) if t is not None]
+
+
+class Contents:
+    """What a module is made of, except for the values of its tensors, and whether that is still so.
+
+    Asked at each call, so the comparisons are loops in C.
+
+    Args:
+        module: the module.
+
+    Attributes:
+        known: whether all there is to compare can be compared.
+        functions: the functions in it, by `id`.
+    """
+
+    def __init__(self, module: nn.Module):
+        self._parts = list(module.modules())
+        self._own = {id(part) for part in self._parts}
+        self._holders = {id(each) for part in self._parts for each in (vars(part), part._parameters, part._buffers)}
+        self._types, self._vars = [*map(type, self._parts)], [*map(vars, self._parts)]
+        self.functions: list[int] = []
+        self._full: list[Any] = []
+        self._empty: list[Any] = []
+        self.known = all(
+            type(part) is not Scripted
+            and not isinstance(part, torch.jit.ScriptModule)
+            and eager(part) is part
+            and self._watch(vars(part))
+            for part in self._parts
+        )
+        self._dicts = [each for each in self._full if isinstance(each, dict)]
+        self._lengths = [*map(len, self._full)]
+        self._keys, self._values = [*self._all_keys()], [*self._all_values()]
+
+    def unchanged(self) -> bool:
+        """Whether parts, classes, settings, hooks and tensors are the same objects still."""
+        return (
+            not any(self._empty)
+            and [*map(len, self._full)] == self._lengths
+            and _same(map(type, self._parts), self._types)
+            and _same(map(vars, self._parts), self._vars)
+            and _same(self._all_keys(), self._keys)
+            and _same(self._all_values(), self._values)
+        )
+
+    def _all_keys(self) -> Iterable[Any]:
+        return chain.from_iterable(self._full)
+
+    def _all_values(self) -> Iterable[Any]:
+        return chain.from_iterable(map(dict.values, self._dicts))
+
+    def _watch(self, value: Any) -> bool:
+        """Whether the value is something of which any change would be noticed."""
+        kind = type(value)
+        if kind in (dict, OrderedDict, list, set):
+            (self._full if value else self._empty).append(value)
+            tensors = (Tensor, nn.Parameter) if id(value) in self._holders else ()
+            inner = value.values() if isinstance(value, dict) else value
+            return all((type(each) in tensors and each.layout is torch.strided) or self._watch(each) for each in inner)
+        if isinstance(value, tuple):
+            return all(self._watch(each) for each in value)
+        if kind is FunctionType:
+            self.functions.append(id(value))
+        return kind in _FIXED or isinstance(value, type | Enum) or id(value) in self._own
+
+
+_FIXED = PLAIN | {
+    Guard,
+    FunctionType,
+    BuiltinFunctionType,
+    torch.dtype,
+    torch.device,
+    torch.layout,
+    torch.memory_format,
+}
+
+
+def _same(now: Iterable[Any], before: Sequence[Any]) -> bool:
+    return all(map(is_, now, before))
