@@ -250,6 +250,90 @@ def test_what_cannot_be_bound_is_refused_and_spoils_nothing(name, call, house, p
         CALLS[call](net, images)
 
 
+class Sometimes(Unknown):
+    """Reaches a part from some call on, or for pictures with black in them."""
+
+    def __init__(self, part: nn.Module, after: int | None = None):
+        super().__init__(part)
+        self.after, self.calls = after, 0
+
+    def __call__(self, x):
+        self.calls += 1
+        reaches = x.amin() < 0.01 if self.after is None else self.calls > self.after
+        return self.part(x) if reaches else x
+
+
+MANY = ["ascend", "ascend fourier", "dream", "integrated_gradients", "occlusion", "faithfulness", "invert_dropout"]
+
+
+@pytest.mark.parametrize("part", ["norm", "drop"])
+@pytest.mark.parametrize("after", [1, 4, 7])
+@pytest.mark.parametrize("call", MANY)
+def test_a_branch_that_a_later_pass_takes_is_refused_too(call, after, part, house, pictures):
+    net, images = made(lambda net: setattr(net, "between", Sometimes(getattr(net, part), after))), pictures(1, 3, 9, 9)
+    with house(net), pytest.raises(TwinError, match=f"runs '{part}' of the original network"):
+        for _ in range(10):
+            CALLS[call](net, images)
+
+
+@pytest.mark.parametrize("call", ["integrated_gradients", "occlusion"])
+def test_a_branch_that_some_pictures_take_is_refused_too(call, house, pictures):
+    net = made(lambda net: setattr(net, "conv", nn.Sequential(Kept(Sometimes(net.drop)), net.conv)))
+    images = pictures(1, 3, 9, 9)
+    Network(net)(images)
+    with house(net), pytest.raises(TwinError, match="runs 'drop' of the original network"):
+        CALLS[call](net, images)
+
+
+class Called(Trained):
+    """A network that does more when it is called than its forward pass."""
+
+    before: Any = None
+
+    def __call__(self, x):
+        return super().__call__(x if self.before is None else self.before(x))
+
+
+def called(before: Any) -> Any:
+    net = made(lambda net: None)
+    net.__class__ = Called
+    net.before = before(net)
+    return net
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_what_a_class_does_when_it_is_called_is_guarded_like_its_forward_pass(call, house, pictures):
+    images = pictures(1, 3, 9, 9)
+    net = called(lambda net: Unknown(nn.Sequential(net.conv, nn.Conv2d(6, 3, 1).double())))
+    with house(net), pytest.raises(TwinError, match="the forward pass of Called runs 'conv' of the original network"):
+        CALLS[call](net, images)
+    net = called(lambda net: lambda x: x + 0.1 * torch.rand_like(x))
+    with house(net):
+        CALLS[call](net, images)
+
+
+@pytest.mark.parametrize("wrap", [lambda twin: twin, nn.Sequential], ids=["twin", "part"])
+def test_the_twin_of_such_a_class_may_be_looked_at_too(wrap, house, pictures):
+    net, images = wrap(Network(called(lambda net: lambda x: x + 0.1 * torch.rand_like(x))).twin()), pictures(1, 3, 9, 9)
+    with house(net):
+        found = attribute(net, images, 1).map
+        assert torch.equal(found, attribute(net, images, 1).map)
+
+
+def test_a_class_that_keeps_a_list_of_its_subclasses_hears_of_none(pictures):
+    kinds = []
+
+    class Listed(Called):
+        def __init_subclass__(cls):
+            kinds.append(cls)
+
+    net = called(lambda net: None)
+    net.__class__ = Listed
+    twin = Network(net).twin()
+    assert isinstance(twin, Listed) and repr(twin) == repr(net)
+    assert torch.equal(twin(pictures(1, 3, 9, 9)), Network(net)(pictures(1, 3, 9, 9))) and not kinds
+
+
 def test_the_twins_of_functions_that_reach_nothing_are_these_functions(house):
     def act(x):
         return F.relu(x)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.overrides import _get_current_function_mode_stack
 
 from .activations import Activations
+from .guard import TwinError
 from .layers import OUTPUT, count_calls, forward, tapped
 from .network import Network
 from .random_state import unchanged_chance
@@ -81,6 +82,8 @@ def _found(network: Network, image: Tensor, names: Sequence[str], calls: Mapping
     if min(height, width) > _SMALL:
         try:
             return _Trial(network, image[..., : height // 2, : width // 2], names, calls).result()
+        except TwinError:
+            raise
         except Exception:  # it takes one size only, or more is the matter than its size
             pass
     trial = _Trial(network, image, names, calls)
@@ -154,6 +157,8 @@ class _Trial:
     def _alone(self, twin: nn.Module) -> Activations:
         try:
             return self._answer(twin, self._image)
+        except TwinError:
+            raise
         except Exception as error:
             raise _AloneError from error
 
@@ -162,6 +167,8 @@ class _Trial:
         batch = [self._image, self._others[other]]
         try:
             return self._answer(twin, torch.cat(batch if first else batch[::-1]))
+        except TwinError:
+            raise
         except Exception as error:
             raise _TogetherError from error
 

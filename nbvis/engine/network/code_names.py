@@ -14,8 +14,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from .random_state import DRAWING
-
 _LIBRARIES = frozenset(("torch", "torchvision", "numpy", *sys.stdlib_module_names)) - {"__main__"}
 
 _SEEDS_TORCH = frozenset(
@@ -103,12 +101,10 @@ class Uses:
     Attributes:
         streams: random streams of the whole process: "numpy", "random", and "torch" if it seeds torch's own generator
             or sets its state; mere draws are dealt from another one.
-        draws: whether it names a tensor function that draws.
         hidden: whether some of it is TorchScript, in which no tensor functions are seen.
     """
 
     streams: frozenset[str]
-    draws: bool
     hidden: bool
 
 
@@ -122,20 +118,20 @@ def uses_of(module: nn.Module) -> Uses:
             if isinstance(value, FunctionType | MethodType | dict) and value:
                 search.value(value)
     scripted = any(isinstance(part, torch.jit.ScriptModule) for part in parts)
-    return Uses(frozenset(search.streams), search.draws, search.hidden or scripted)
+    return Uses(frozenset(search.streams), search.hidden or scripted)
 
 
 def uses_of_function(function: Any) -> Uses:
     """What a function uses."""
     search = _Search()
     search.value(function)
-    return Uses(frozenset(search.streams), search.draws, search.hidden)
+    return Uses(frozenset(search.streams), search.hidden)
 
 
 class _Search:
     def __init__(self):
         self.streams: set[str] = set()
-        self.draws = self.hidden = False
+        self.hidden = False
         self._seen: set[int] = set()
 
     def method(self, kind: type, name: str) -> None:
@@ -172,7 +168,6 @@ class _Search:
         if function.__module__.partition(".")[0] in _LIBRARIES:
             return
         names = names_in(function.__code__)
-        self.draws = self.draws or not DRAWING.isdisjoint(names.taken)
         # A package imported on the way is not resolved; what else would be done with these two?
         self.streams |= names.imported & ({"random", "numpy"} if "random" in names.taken else {"random"})
         for chain in names.read:

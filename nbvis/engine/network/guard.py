@@ -3,7 +3,6 @@
 import sys
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 from torch import Tensor, nn
@@ -23,9 +22,8 @@ class TwinError(RuntimeError):
 class Guard:
     """What a twin is called through.
 
-    The first pass looks at each tensor function: one that is given a weight or a buffer of the original, or is called
-    by one of its parts, is refused before it runs. Looking costs a few hundredths of a small network's pass, so later
-    passes are only looked at for random numbers, where there may be any.
+    It looks at each tensor function of each pass, since a branch may be taken late: one that is given a weight or a
+    buffer of the original, or is called by one of its parts, is refused before it runs.
 
     Args:
         original: the module that must not run.
@@ -38,13 +36,11 @@ class Guard:
 
     def __init__(self, original: nn.Module, twin: nn.Module, uses: Uses):
         self.name = type(original).__name__
-        self._twin, self._uses = weakref.ref(twin), uses
-        self._streams = uses.streams
-        self._tried, self._draws = False, uses.draws
+        self._twin, self._hidden, self._streams = weakref.ref(twin), uses.hidden, uses.streams
         self.parts: dict[int, tuple[nn.Module, str]] = {}
         self.tensors: dict[int, tuple[Tensor, str]] = {}
-        before = vars(original).get(CALL)  # the original may be a twin itself
-        if isinstance(before, Guard):
+        before = guard_of(original)  # it may be a twin itself
+        if before is not None:
             self.parts.update(before.parts)
             self.tensors.update(before.tensors)
         # All are held, since an `id` is a name only as long as its owner lives.
@@ -68,19 +64,51 @@ class Guard:
     def _run(self, deal: Deal, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         twin = self._twin()
         assert twin is not None  # whoever calls it holds it
-        watch = None if self._tried else _Watch(self, twin, deal, self._uses.hidden)
-        mode = watch or (Draws(deal, self._uses.hidden) if self._draws else nullcontext())
+        own: Any = super(type(twin), twin)
+        call = twin._call_impl if type(twin).__call__ is nn.Module.__call__ else own.__call__
+        watch = _Watch(self, twin, deal, self._hidden)
         try:
-            with borrowed(self._streams, deal), mode:
-                return twin._call_impl(*args, **kwargs)
+            with borrowed(self._streams, deal), watch:
+                return call(*args, **kwargs)
         except _OriginalRuns:
-            if watch is None or watch.met is None:  # of another network's pass around this one
+            if watch.met is None:  # of another network's pass around this one
                 raise
         finally:
-            if watch is not None and watch.met is None:
-                self._tried, self._draws = True, self._draws or deal.drew[0]
-            elif watch is not None:
+            if watch.met is not None:
                 raise TwinError(watch.met)
+
+
+def guarded(kind: type[nn.Module]) -> type[nn.Module]:
+    """The class for a twin of a module of this class: a subclass if its own way of being called has to be guarded."""
+    if kind.__call__ is nn.Module.__call__:
+        return kind
+    names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
+    return type.__new__(type(kind), kind.__name__, (_Quiet, kind), names)  # a metaclass may keep a list, too
+
+
+def unguarded(kind: type[nn.Module]) -> type[nn.Module]:
+    """The class itself, or what `guarded` made it of."""
+    return kind.__mro__[2] if isinstance(kind.__call__, Guard) else kind
+
+
+class _Quiet:
+    """Keeps from a class that somebody makes a subclass of it."""
+
+    def __init_subclass__(cls) -> None:
+        pass
+
+
+def set_guard(twin: nn.Module, guard: Guard) -> None:
+    """Has a twin, of a class that `guarded` gave, called through the guard."""
+    if type(twin).__call__ is nn.Module.__call__:
+        vars(twin)[CALL] = guard
+    else:
+        type(twin).__call__ = guard
+
+
+def guard_of(module: nn.Module) -> Guard | None:
+    """What a twin is called through; None for any other module."""
+    return next((each for each in (vars(module).get(CALL), type(module).__call__) if isinstance(each, Guard)), None)
 
 
 class _OriginalRuns(Refusal):
@@ -90,30 +118,33 @@ class _OriginalRuns(Refusal):
 class _Watch(Draws):
     """Within it, a tensor function that belongs to the original is refused.
 
+    Each costs three millionths of a second, of which a small network has a hundred a pass.
+
     Attributes:
         met: a sentence about the first one.
     """
 
     def __init__(self, guard: Guard, twin: nn.Module, deal: Deal, hidden: bool):
         super().__init__(deal, hidden)
-        self._guard, self._own = guard, {id(part) for part in twin.modules()}
+        self._guard, self._parts, self._tensors = guard, guard.parts, guard.tensors
+        self._own = {id(part) for part in twin.modules()}
         self.met: str | None = None
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Runs the function, unless it belongs to the original."""
-        for each in flat([*args, *(kwargs or {}).values()]):
-            if id(each) in self._guard.tensors:
-                self._refuse(self._guard.tensors[id(each)][1])
+        for each in flat((*args, *kwargs.values()) if kwargs else args):
+            if id(each) in self._tensors:
+                self._refuse(self._tensors[id(each)][1])
         frame = sys._getframe(1)
-        while frame is not None and frame.f_code is not Guard._run.__code__:
-            code = frame.f_code
-            owner = id(frame.f_locals.get(code.co_varnames[0])) if code.co_argcount else None
-            if owner in self._guard.parts:
-                self._refuse(self._guard.parts[owner][1])
-            if owner in self._own:  # what called it was looked at before, and is no part of the original
-                break
+        while frame is not None and (code := frame.f_code) is not _RUN:
+            if code.co_argcount:
+                owner = id(frame.f_locals.get(code.co_varnames[0]))
+                if owner in self._own:  # what called it was looked at before, and is no part of the original
+                    break
+                if owner in self._parts:
+                    self._refuse(self._parts[owner][1])
             frame = frame.f_back
         return super().__torch_function__(func, types, args, kwargs)
 
@@ -126,3 +157,6 @@ class _Watch(Draws):
             "of a function"
         )
         raise _OriginalRuns
+
+
+_RUN = Guard._run.__code__

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .binding import Binding
 from .code_names import uses_of
-from .guard import CALL, Guard
+from .guard import CALL, Guard, guarded, set_guard, unguarded
 
 
 def twin_of(module: nn.Module, values: Mapping[int, Tensor] | None = None) -> nn.Module:
@@ -34,6 +34,7 @@ def twins_of(modules: Sequence[nn.Module], values: Mapping[int, Tensor] | None =
     inner = {id(below) for part in scripts for below in part.modules() if below is not part}
     outer = [part for part in scripts if id(part) not in inner]
     memo.update({id(part): Scripted(part) if values is None else _script_of(part, values) for part in outer})
+    whole = {id(eager(module)) for module in modules}
     for part in parts:
         for parameter in part._parameters.values():
             if parameter is not None:
@@ -43,7 +44,8 @@ def twins_of(modules: Sequence[nn.Module], values: Mapping[int, Tensor] | None =
             if isinstance(value, Tensor):
                 memo.setdefault(id(value), value.detach().clone())
         if eager(part) is part:
-            memo[id(part)] = object.__new__(type(part))
+            kind = unguarded(type(part))
+            memo[id(part)] = object.__new__(guarded(kind) if id(part) in whole else kind)
     for part in parts:
         if eager(part) is not part:
             memo[id(part)] = memo[id(eager(part))]
@@ -53,13 +55,13 @@ def twins_of(modules: Sequence[nn.Module], values: Mapping[int, Tensor] | None =
             own = {k: v if type(v) in PLAIN else _copied(v, memo, bind) for k, v in vars(part).items() if k != CALL}
             vars(memo[id(part)]).update(own, training=False)
     for module in modules:
-        vars(twins[id(module)])[CALL] = Guard(eager(module), twins[id(module)], uses_of(eager(module)))
+        set_guard(twins[id(module)], Guard(eager(module), twins[id(module)], uses_of(eager(module))))
     return twins
 
 
 def eager(module: nn.Module) -> nn.Module:
     """The module as written: what `torch.compile` wrapped, if it was compiled, since hooks do not run inside."""
-    return vars(module).get("_modules", {}).get("_orig_mod") or module
+    return module if isinstance(module, torch.jit.ScriptModule) else module._modules.get("_orig_mod") or module
 
 
 class Scripted(nn.Module):
