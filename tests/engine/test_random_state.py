@@ -1,5 +1,6 @@
 """The caller's random numbers are left alone, also while another thread draws from the same generator."""
 
+import importlib
 import queue
 import random
 import threading
@@ -211,6 +212,41 @@ def test_a_network_that_seeds_by_itself_gets_what_it_asked_for(kind, house, pict
     with house(net):
         assert torch.equal(Network(net)(images), expected)
         assert torch.equal(attribute(net, images, 2).score, expected[:, 2])
+
+
+class Seeded(nn.Module):
+    """Calls something of a global stream in its forward pass."""
+
+    def __init__(self, seed: Any):
+        super().__init__()
+        self.seed = seed
+
+    def forward(self, x):
+        self.seed()
+        return x.mean((2, 3))
+
+
+SEEDS: dict[str, Any] = {
+    "torch": lambda: torch.manual_seed(5),
+    "torch.random": lambda: torch.random.manual_seed(5),
+    "torch's state": lambda: torch.set_rng_state(torch.Generator().manual_seed(5).get_state()),
+    "numpy": lambda: np.random.seed(5),
+    "numpy's old names": lambda: np.random.ranf(),
+    "numpy's state": lambda: np.random.set_state(np.random.RandomState(5).get_state()),
+    "python": lambda: random.seed(5),
+}
+
+
+@pytest.mark.parametrize("compiler", [False, True])
+@pytest.mark.parametrize("name", SEEDS)
+def test_whatever_a_network_seeds_is_put_back(name, compiler, house, pictures):
+    """PyTorch's compiler, once it is loaded, puts a function of its own in the place of `torch.manual_seed`."""
+    if compiler:
+        importlib.import_module("torch._dynamo")
+    net, images = Seeded(SEEDS[name]), pictures(1, 3, 9, 9)
+    with house(net):
+        Network(net)(images)
+        attribute(net, images, 1)
 
 
 def test_noise_in_a_checkpoint_is_the_same_in_the_backward_pass(house, pictures):

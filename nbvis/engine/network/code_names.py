@@ -16,25 +16,31 @@ from torch import nn
 
 _LIBRARIES = frozenset(("torch", "torchvision", "numpy", *sys.stdlib_module_names)) - {"__main__"}
 
-_SEEDS_TORCH = frozenset(
+_RANDOM: Any = np.random  # with names that its type stubs leave out
+_STREAMS = dict.fromkeys(
     map(
         id,
         (
             torch.default_generator,
-            torch.manual_seed,
-            torch.seed,
-            torch.set_rng_state,
-            torch.random.fork_rng,
-            torch.cuda.manual_seed,
-            torch.cuda.manual_seed_all,
-            torch.cuda.set_rng_state,
+            # Inside their wrappers, since PyTorch's compiler puts others around them once it is loaded.
+            *map(
+                inspect.unwrap,
+                (
+                    torch.manual_seed,
+                    torch.seed,
+                    torch.set_rng_state,
+                    torch.random.fork_rng,
+                    torch.cuda.manual_seed,
+                    torch.cuda.manual_seed_all,
+                    torch.cuda.set_rng_state,
+                ),
+            ),
         ),
-    )
+    ),
+    "torch",
 )
-_STREAMS = {id(np.random): "numpy", id(np.random.mtrand._rand): "numpy"} | {  # pyright: ignore[reportAttributeAccessIssue]
-    id(random): "random",
-    id(random._inst): "random",  # pyright: ignore[reportAttributeAccessIssue]
-}
+_STREAMS |= dict.fromkeys(map(id, (_RANDOM, _RANDOM.mtrand._rand, _RANDOM.seed, _RANDOM.ranf, _RANDOM.sample)), "numpy")
+_STREAMS |= dict.fromkeys(map(id, (random, random._inst)), "random")  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @dataclass(frozen=True)
@@ -207,6 +213,5 @@ def _resolved(names: Mapping[str, Any], chain: tuple[str, ...]) -> Any:
 
 
 def _stream(value: Any) -> str | None:
-    if id(value) in _SEEDS_TORCH:
-        return "torch"
+    value = inspect.unwrap(value) if isinstance(value, FunctionType) else value
     return _STREAMS.get(id(value)) or _STREAMS.get(id(getattr(value, "__self__", None)))
