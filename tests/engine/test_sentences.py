@@ -12,12 +12,14 @@ from torch.utils.checkpoint import checkpoint
 from nbvis.engine import (
     Fourier,
     Network,
+    Pixels,
     activations,
     ascend,
     attribute,
     channel,
     custom,
     dream,
+    faithfulness,
     invert_dropout,
     layers,
     logit,
@@ -225,3 +227,33 @@ class Mean(nn.Module):
 def test_a_list_of_nothing_says_so(ask, images):
     with pytest.raises(ValueError, match=r"there are none$"):
         ask(images)
+
+
+SHAPELESS = {
+    "a single number": (lambda y: y.mean(), r"shape \((2,)?\), not \(batch, classes\)"),
+    "one number each": (lambda y: y.mean(1), r"shape \([12],\), not \(batch, classes\)"),
+    "no class": (lambda y: y[:, :0], r"shape \([12], 0\), not \(batch, classes\)"),
+    "yes or no": (lambda y: y > 0, "torch.bool, not floating-point numbers"),
+    "whole numbers": (lambda y: (100 * y).long(), "torch.int64, not floating-point numbers"),
+    "complex numbers": (torch.fft.fft, "torch.complex64, not floating-point numbers"),
+}
+ASKED = {
+    **{
+        method: lambda net, images, m=method: attribute(net, images, 1, method=m, **OPTIONS.get(m, {}))
+        for method in [*GRADIENTS, *CAMS, "occlusion"]
+    },
+    "the predicted class": lambda net, images: attribute(net, images),
+    "faithfulness": lambda net, images: faithfulness(net, images, images, cell=3, points=2),
+    "randomization_check": lambda net, images: randomization_check(net, images, "gradient", stages=2),
+    "ascend": lambda net, images: next(ascend(net, logit(1), Pixels(images))),
+    "dream": lambda net, images: next(dream(net, logit(1), images, octaves=1)),
+}
+OPTIONS = {"grad_cam": {"layer": "conv"}, "guided_grad_cam": {"layer": "conv"}, "occlusion": {"window": 4}}
+
+
+@pytest.mark.parametrize("call", ASKED)
+@pytest.mark.parametrize("kind", SHAPELESS)
+def test_an_output_that_has_no_classes_is_told_by_what_it_is(kind, call, images):
+    output, sentence = SHAPELESS[kind]
+    with pytest.raises(ValueError, match=f"the network's output (has|is) {sentence}"):
+        ASKED[call](Small(output=output), torch.cat([images, 1 - images]))

@@ -220,16 +220,16 @@ def _mask(part: Objective, size: Sequence[int]) -> Tensor:
 def _check(prepared: Prepared, objectives: Sequence[Objective]) -> None:
     """Scores one image, so that a channel out of range or a layer without gradient is an error before any work."""
     activations, stuck = prepared.probe()
-    if stuck:
-        raise RuntimeError(
-            f"no gradient flows back from layer {stuck[0]!r}: the network detaches it, "
-            "or an operation before it cannot be differentiated"
-        )
     for one in objectives:
         with torch.no_grad():
             score = one.score(activations)
         if score.shape != (1,):
             raise ValueError(f"{one} must give one score for each image, not shape {tuple(score.shape)}")
+    if stuck:
+        raise RuntimeError(
+            f"no gradient flows back from layer {stuck[0]!r}: the network detaches it, "
+            "or an operation before it cannot be differentiated"
+        )
 
 
 def _resized(mask: Tensor, size: Sequence[int]) -> Tensor:

@@ -171,6 +171,19 @@ def unit(layer: str, channel: int, row: int | None = None, column: int | None = 
     return _term(score, layer, f"unit({layer!r}, {channel}{place})")
 
 
+def check_classes(output: Tensor) -> None:
+    """Refuses a network's output that holds no scores of classes.
+
+    Raises:
+        ValueError: if it is not (batch, classes), or not of floating-point numbers.
+    """
+    instead = "give an objective instead, such as channel, unit or custom"
+    if output.dim() != 2 or not output.shape[1]:
+        raise ValueError(f"the network's output has shape {tuple(output.shape)}, not (batch, classes): {instead}")
+    if not output.is_floating_point():
+        raise ValueError(f"the network's output is {output.dtype}, not floating-point numbers: {instead}")
+
+
 def logit(index: int) -> Objective:
     """The network's output for one class, before any softmax.
 
@@ -181,9 +194,7 @@ def logit(index: int) -> Objective:
 
     def score(acts: Activations) -> Tensor:
         output = acts[OUTPUT]
-        if output.dim() != 2:
-            shape = tuple(output.shape)
-            raise ValueError(f"the network's output has shape {shape}, not (batch, classes): use channel or custom")
+        check_classes(output)
         if not -output.shape[1] <= index < output.shape[1]:
             raise ValueError(f"no class {index}: the network has {output.shape[1]}, 0 to {output.shape[1] - 1}")
         return output[:, index]

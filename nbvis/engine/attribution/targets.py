@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..arguments import near
-from ..ascent.objectives import Objective
+from ..ascent.objectives import Objective, check_classes
 from ..network.layers import OUTPUT
 from ..network.network import Network
 
@@ -62,11 +62,7 @@ class Target:
                 raise ValueError(f"{self.objective} must give one score for each image, not {tuple(scores.shape)}")
             return scores
         output = activations[OUTPUT]
-        if output.dim() != 2:
-            raise ValueError(
-                f"the network's output has shape {tuple(output.shape)}, not (batch, classes): "
-                "explain an objective instead, such as channel, unit or custom"
-            )
+        check_classes(output)
         if self.output is None:
             self.output = output.detach()
             self._settle(output)

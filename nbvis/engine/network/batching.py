@@ -51,7 +51,11 @@ class Batching:
         """The activations of pictures that were shown one by one, as those of a batch."""
         if len(found) == 1:
             return found[0]
-        every = {name: torch.cat([each[name] for each in found], self.dimensions.get(name, 0)) for name in found[0]}
+        every = {
+            # A single number, which the network takes for a whole batch, is the picture's own here.
+            name: torch.cat([torch.atleast_1d(each[name]) for each in found], self.dimensions.get(name, 0))
+            for name in found[0]
+        }
         return Activations(every, found[0].axes)
 
 

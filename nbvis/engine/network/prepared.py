@@ -246,6 +246,8 @@ def _agrees(run: Callable[[], dict[str, Tensor]], plain: dict[str, Tensor], tole
         return False
     return all(
         bool((found[name] - value).abs().max() <= tolerance * value.abs().max())
+        if value.dtype != torch.bool
+        else torch.equal(found[name], value)
         for name, value in plain.items()
         if value.numel()
     )
