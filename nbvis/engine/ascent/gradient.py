@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..network.images import Images, checked_images
+from ..network.layers import OUTPUT
 from ..network.network import Network, as_network
 from ..network.prepared import Prepared
 from ..network.random_state import Deal, Draws, dealing
@@ -220,16 +221,22 @@ def _mask(part: Objective, size: Sequence[int]) -> Tensor:
 def _check(prepared: Prepared, objectives: Sequence[Objective]) -> None:
     """Scores one image, so that a channel out of range or a layer without gradient is an error before any work."""
     activations, stuck = prepared.probe()
+    if stuck and stuck != [OUTPUT]:  # what is wrong with the output, its scores tell better
+        raise _without_gradient(stuck[0])
     for one in objectives:
         with torch.no_grad():
             score = one.score(activations)
         if score.shape != (1,):
             raise ValueError(f"{one} must give one score for each image, not shape {tuple(score.shape)}")
     if stuck:
-        raise RuntimeError(
-            f"no gradient flows back from layer {stuck[0]!r}: the network detaches it, "
-            "or an operation before it cannot be differentiated"
-        )
+        raise _without_gradient(stuck[0])
+
+
+def _without_gradient(layer: str) -> RuntimeError:
+    return RuntimeError(
+        f"no gradient flows back from layer {layer!r}: the network detaches it, "
+        "or an operation before it cannot be differentiated"
+    )
 
 
 def _resized(mask: Tensor, size: Sequence[int]) -> Tensor:
