@@ -33,9 +33,14 @@ export function short(value) {
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.1 || size === 0 ? 2 : 4);
 }
 
-/** A number as it stands in its field, where a tiny one has an exponent. @param {number | null} value */
+/**
+ * A number as it stands in its field: a whole one as it is, any other in four digits, a tiny one with an exponent.
+ * @param {number | null} value
+ */
 export function typed(value) {
-  return value && Math.abs(value) < 0.001 ? value.toExponential() : String(value ?? "");
+  if (value === null || Number.isInteger(value)) return String(value ?? "");
+  const near = Number(value.toPrecision(4));
+  return Math.abs(near) < 0.001 ? near.toExponential() : String(near);
 }
 
 /** A time to wait, in words. @param {number | null} seconds */
@@ -202,7 +207,11 @@ export function slider(model, signal, name) {
     oninput: () => set(valueAt(Number(range.value), now())),
     onkeydown: (/** @type {KeyboardEvent} */ event) => nudge(event, model.get(name), now(), set),
   });
-  const field = numberField(`${label}, value`, signal, (value) => (value === null ? show() : set(value)));
+  const field = numberField(`${label}, value`, signal, (value) => {
+    // Who leaves it as it stands keeps the digits that it does not show.
+    if (value === null) show();
+    else if (field.value !== typed(model.get(name))) set(value);
+  });
   const show = () => {
     const value = model.get(name), place = position(value, now());
     range.value = place;

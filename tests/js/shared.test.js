@@ -22,6 +22,11 @@ test("typed gives a tiny number an exponent, and none none", () => {
   assert.deepEqual([0.02, 0, 0.0000056, 10000, null].map(typed), ["0.02", "0", "5.6e-6", "10000", ""]);
 });
 
+test("typed gives four digits of what is not whole", () => {
+  const given = [0.1234567, 1 / 3, 1.23456789e-7, 33.3333333, 12345, 0.30000000000000004];
+  assert.deepEqual(given.map(typed), ["0.1235", "0.3333", "1.235e-7", "33.33", "12345", "0.3"]);
+});
+
 test("duration says how long to wait", () => {
   assert.deepEqual([0.3, 1.4, 89, 120, 7200].map(duration), ["under a second", "1 s", "89 s", "2 min", "2.0 h"]);
   assert.equal(duration(null), "");
