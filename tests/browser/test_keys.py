@@ -18,7 +18,26 @@ from nbvis import SaliencyView, demo
 view = SaliencyView(demo.network("cpu"), demo.photo("coffee", size=224), compare=["grad_cam"])
 view
 """
-HAS_FOCUS = "(part) => part === part.getRootNode().activeElement"
+FRAGILE = """
+import torch
+from nbvis import DreamCanvas
+from nbvis.engine import activity
+class Fragile(torch.nn.Module):
+    table = {"weights": 1.0}
+    def __init__(self):
+        super().__init__()
+        self.part = torch.nn.Conv2d(3, 4, 3)
+    def forward(self, x):
+        return self.one(self.part(x))
+    def one(self, x):
+        return self.two(x)
+    def two(self, x):
+        return self.three(x)
+    def three(self, x):
+        return x * self.table["weights"]
+canvas = DreamCanvas(Fragile(), torch.rand(3, 64, 64), activity(""), octaves=1, steps=2)
+canvas
+"""
 
 Open = Callable[..., Notebook]
 
@@ -155,3 +174,30 @@ def test_the_focus_stays_in_the_panel_when_its_button_goes(open_notebook: Open) 
     expect(cancel).to_be_hidden()
     expect(panel.root).to_have_attribute("class", re.compile("saliency-view"))
     until(lambda: panel.root.evaluate("(root) => root.contains(document.activeElement)"), notebook.page, "has focus")
+
+
+def test_the_traceback_is_opened_and_read_with_the_keyboard(open_notebook: Open) -> None:
+    notebook = open_notebook(FRAGILE, "del Fragile.table['weights']", "Fragile.table['weights'] = 1.0")
+    notebook.run(0)
+    panel = Panel(notebook.page, notebook.page.locator(".nbvis"))
+    panel.state("ready")
+    notebook.run(1)
+    panel.play.click()
+    panel.state("error")
+    notebook.run(2)  # a key that played would now end the error
+    press = notebook.page.keyboard.press
+    summary, text = panel.root.locator(".traceback summary"), panel.root.locator(".traceback pre")
+    summary.focus()
+    press("Space")
+    expect(text).to_be_visible()
+    press("Tab")
+    expect(text).to_be_focused()
+    assert text.evaluate("(box) => box.scrollHeight > box.clientHeight")
+    press("End")
+    until(lambda: text.evaluate("(box) => box.scrollTop > 0"), notebook.page, "the traceback scrolls")
+    press("Shift+Tab")
+    press("Space")
+    expect(text).to_be_hidden()
+    expect(summary).to_be_focused()
+    panel.state("error")
+    assert notebook.kernel("(canvas.state, canvas.running)") == ("error", False)
