@@ -133,12 +133,8 @@ class RunWidget(Widget):
         if not options:
             return
         self._session.change(**options)
-        if (
-            remake
-            and self._from_a_view
-            and self._session.state in ("finished", "error")
-            and self._session.last is not None
-        ):
+        # While the network has not been seen, an error is that of the look at it, and no run is over.
+        if remake and self._from_a_view and not self._doing and self._session.state in ("finished", "error"):
             self.play()
         else:
             self._check_network()

@@ -84,7 +84,8 @@ def test_a_change_at_a_pause_says_that_it_is_not_shown_yet(make, kind):
     assert widget.wait(LONG) and OTHER not in widget.notes
 
 
-def test_a_change_in_the_panel_after_an_error_tries_again(make, image):
+@pytest.mark.parametrize("before", [True, False])
+def test_a_change_in_the_panel_after_an_error_tries_again(make, image, before):
     class Small(nn.Module):
         def forward(self, x):
             if min(x.shape[2:]) < 40:
@@ -92,7 +93,8 @@ def test_a_change_in_the_panel_after_an_error_tries_again(make, image):
             return x
 
     canvas = DreamCanvas(nn.Sequential(Small(), nn.Conv2d(3, 4, 3)), image, layer="1", steps=1, octaves=1)
-    played(canvas)
+    if before:
+        played(canvas)
     canvas.octaves = 4
     played(canvas)
     assert canvas.state == "error" and "too small for this network" in canvas.error
