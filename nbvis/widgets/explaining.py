@@ -118,10 +118,20 @@ def _map(network: Network, image: Tensor, asked: Asked, tell: Tell, known: Known
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        if asked.layer is None:
+        if asked.layer is None or not _runs(network, image):
             raise
         # That this method cannot follow to this layer says nothing of the maps beside it.
         raise ValueError(described(error)) from error
+
+
+def _runs(network: Network, image: Tensor) -> bool:
+    """Whether the network answers to the image as it is."""
+    try:
+        with torch.no_grad():
+            network(image)
+    except Exception:
+        return False
+    return True
 
 
 def _faithfulness(

@@ -338,6 +338,26 @@ def test_a_place_that_one_method_cannot_follow_keeps_the_maps_of_the_others(make
     assert torch.equal(view.results["gradient"].map, attribute(net, image, layer="0").map)
 
 
+def test_a_network_that_fails_is_an_error_also_where_the_map_lives_in_a_layer(make, image):
+    class Net(nn.Sequential):
+        broken = False
+
+        def forward(self, x):
+            if Net.broken:
+                raise RuntimeError("the weights have gone away")
+            return super().forward(x)
+
+    net = Net(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 30 * 46, 3))
+    view = make(net, image, place="0")
+    assert view.wait(LONG) and view.state == "finished"
+    Net.broken = True
+    view.target = 1
+    assert view.wait(LONG) and view.state == "error" and "the weights have gone away" in view.error
+    Net.broken = False
+    view.play()
+    assert view.wait(LONG) and view.state == "finished" and view.error == ""
+
+
 @pytest.mark.parametrize(("wraps", "way"), [(lambda y: {"out": y}, "['out']"), (lambda y: (y, y), "[0]")])
 def test_an_output_in_a_wrapping_is_told_how_to_be_unwrapped(make, image, wraps, way):
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
