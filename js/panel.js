@@ -60,7 +60,7 @@ export function panel({ model, el: host, signal: outer }, { title, file, keys, h
     el("header", { role: "presentation" }, el("b", { text: title }), net, mark,
       el("span", { class: "tools" }, ...tools(model, signal, file, said.complain, keys, help))),
     el("p", { class: "asleep-note", text: "No kernel answers. Run the cell to bring this panel back to life." }),
-    ...parts.inside, aloud.root);
+    workingSize(model, signal), ...parts.inside, aloud.root);
   follow(model, signal, ["subject"], () => {
     net.textContent = net.title = model.get("subject");
     root.setAttribute("aria-label", [title, model.get("subject")].filter(Boolean).join(", "));

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from anywidget import AnyWidget
 from playwright.sync_api import Locator, Page
 
 from nbvis.widgets.base import Widget
@@ -99,6 +100,9 @@ DARK = {
 }
 """What each of them does when its reader asks for the dark theme."""
 
+HOSTS = set(AnyWidget().get_state()) | {"_esm", "_css"}
+"""The part of a widget's state that is the place's own business."""
+
 
 class Pipe:
     """A comm whose other end is a page; once it is `cut`, neither hears the other."""
@@ -145,7 +149,7 @@ def show(page: Page, widget: Widget, place: str = "JupyterLab", *, answers: bool
     """
     pipe = Pipe()
     pipe.cut = not answers
-    state = {name: value for name, value in widget.get_state().items() if name == "_controls" or name[0] != "_"}
+    state = {name: value for name, value in widget.get_state().items() if name not in HOSTS}
     widget.comm = pipe
     page.expose_function("toKernel", pipe.deliver)
     page.expose_function("fromKernel", pipe.news)

@@ -16,6 +16,7 @@ from tests.browser.lab import until
 
 LIVES = "Run this cell to bring it back to life."
 NONE = "No kernel answers."
+LOOKS = "Looking at the network and the picture…"
 LUMINANCE = """(part) => {
   const [red, green, blue] = getComputedStyle(part).backgroundColor.match(/[\\d.]+/g).map(Number);
   return 0.3 * red + 0.6 * green + 0.1 * blue;
@@ -142,10 +143,12 @@ def test_a_panel_drawn_before_its_network_is_known_gets_its_lists(new_page: New)
     panel = show(new_page(), view)
     target, unit = panel.get_by_role("combobox", name="Target"), panel.get_by_role("button", name="Explain the unit")
     expect(panel.get_by_role("group", name="Method")).to_be_visible()
+    expect(panel.get_by_text(LOOKS)).to_be_visible()
     expect(target).to_be_hidden()
     expect(unit).to_be_hidden()
     network.may.set()
     expect(target).to_be_visible()
+    expect(panel.get_by_text(LOOKS)).to_be_hidden()
     expect(unit).to_be_visible()
     target.click()
     expect(panel.get_by_role("listbox").get_by_role("option")).to_have_count(4)

@@ -124,6 +124,21 @@ def test_long_names_fit_every_width(name: str, new_page: Callable[..., Page], sh
     widget.close()
 
 
+@pytest.mark.parametrize("name", WIDGETS)
+def test_the_sizes_to_work_at_fit_every_width(name: str, new_page: Callable[..., Page], shot: Shot) -> None:
+    made = WIDGETS[name](LongName().eval(), torch.rand(3, 1200, 1800, generator=torch.Generator().manual_seed(0)))
+    panel = show(new_page(), made)
+    size = panel.get_by_role("combobox", name="Work at")
+    expect(size.locator("option:checked")).to_have_text("512 × 768 · now")
+    expect(size.locator("option").last).to_have_text("1,200 × 1,800 · 5.5 times the time and memory")
+    size.select_option(label="171 × 256 · 0.11 times the time and memory")
+    expect(size.locator("option:checked")).to_have_text("171 × 256 · now")
+    assert made.working_size == 256
+    expect(panel.get_by_text("Worked on at 171 × 256 of 1,200 × 1,800 pixels")).to_be_visible()
+    fits(panel, f"sizes-{name}", shot)
+    made.close()
+
+
 @pytest.mark.parametrize("opened", ["Save", "Help", "list"])
 @pytest.mark.parametrize("widget", WIDGETS, indirect=True)
 def test_what_opens_fits_every_width(widget: Widget, opened: str, new_page: Callable[..., Page], shot: Shot) -> None:
