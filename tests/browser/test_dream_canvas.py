@@ -317,7 +317,7 @@ def test_the_keyboard_is_enough(open_notebook: Open, shot: Shot) -> None:
     for _ in range(3):
         press("ArrowRight")
     shown = float(panel.field("Learning rate").input_value())
-    assert shown > 0.02
+    assert shown > 0.01
     notebook.until(f"canvas.lr == {shown!r}")
     notebook.until("canvas.layer == '_blocks.1'")
 
@@ -394,7 +394,7 @@ def test_what_cannot_be_is_refused_in_words(open_notebook: Open, shot: Shot) -> 
     field.fill("7")
     field.press("Enter")
     expect(panel.root.get_by_role("alert")).to_contain_text("Learning rate (lr) is a number from 0.001 to 0.5, not 7")
-    expect(field).to_have_value("0.02")
+    expect(field).to_have_value("0.01")
     shot("refused", notebook.page)
     panel.is_again(picture)
     field.fill("0.05")

@@ -47,6 +47,12 @@ def played(widget):
     return widget
 
 
+def test_a_dream_goes_on_long_enough_to_be_steered(network, image):
+    canvas = DreamCanvas(network, image)
+    assert canvas.octaves * canvas.steps >= 100  # some six seconds for a photograph on two cores
+    canvas.close()
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("layer", "0"), ("lr", 0.1), ("octaves", 1), ("start", "noise"), ("steps", 3), ("channel", 2)]
 )
@@ -67,7 +73,7 @@ def test_a_change_in_python_waits_for_play_and_the_panel_says_so(make):
     canvas.layer, canvas.lr = "0", 0.1
     assert canvas.state == "finished" and torch.equal(canvas.result, before)
     assert f"{OTHER}: Play takes these." in canvas.notes
-    canvas.layer, canvas.lr = "1", 0.02
+    canvas.layer, canvas.lr = "1", 0.01
     assert canvas.notes == ""
     canvas.layer = "0"
     assert played(canvas).notes == "" and canvas._session.origin["objective"].layers == ("0",)
