@@ -89,9 +89,9 @@ class Widget(anywidget.AnyWidget):
     _refusal = "", ""
 
     def __init_subclass__(cls, front_end: str = "", **options: Any):
-        """Gives a widget its front end, the module and style sheet of that name with those they share."""
+        """Gives a widget its front end: the module of that name with those it imports, and the style sheet."""
         if front_end:
-            cls._esm, cls._css = module_source(front_end), style_source(front_end)
+            cls._esm, cls._css = module_source(front_end), style_source()
         super().__init_subclass__(**options)
 
     def __init__(self, **options: Any):

@@ -1,4 +1,4 @@
-"""The files of the front end, and how they become one module and one style sheet a widget."""
+"""The files of the front end, and how they become one module a widget and one style sheet for all."""
 
 import re
 from pathlib import Path
@@ -34,10 +34,13 @@ def module_source(name: str) -> str:
     return "".join(texts.values())
 
 
-def style_source(name: str) -> str:
-    """A widget's style sheet: the shared one and, where there is one, its own."""
-    own = _folder() / f"{name}.css"
-    return front_end("shared.css") + (own.read_text(encoding="utf-8") if own.exists() else "")
+def style_source() -> str:
+    """The style sheet of every widget: the shared part, then what is theirs alone.
+
+    It is the same text for all: each panel on a page brings its own copy, and the last one decides.
+    """
+    own = {path.name for path in _folder().glob("*.css")} - {"shared.css"}
+    return "".join(front_end(name) for name in ["shared.css", *sorted(own)])
 
 
 def _folder() -> Path:

@@ -114,6 +114,21 @@ def test_a_panel_fits_every_width(widget: Widget, new_page: Callable[..., Page],
     fits(rests(panel), f"layout-{type(widget).__name__}", shot)
 
 
+@pytest.mark.parametrize("widget", WIDGETS, indirect=True)
+def test_a_panel_looks_the_same_beside_the_others(widget: Widget, new_page: Callable[..., Page]) -> None:
+    page = new_page()
+    panel = rests(show(page, widget))
+    boxes = """(root) => [...root.querySelectorAll("*")].map((part) => {
+      const { x, y, width, height } = part.getBoundingClientRect();
+      return `${part.localName}.${part.className} ${x} ${y} ${width} ${height}`;
+    })"""
+    before = panel.evaluate(boxes)
+    for kind in (DreamCanvas, SaliencyView, DropoutInverter):  # each panel that is opened later brings its own
+        style = "(css) => document.body.append(Object.assign(document.createElement('style'), { textContent: css }))"
+        page.evaluate(style, str(kind._css))
+    assert panel.evaluate(boxes) == before
+
+
 @pytest.mark.parametrize("name", WIDGETS)
 def test_long_names_fit_every_width(name: str, new_page: Callable[..., Page], shot: Shot) -> None:
     torch.manual_seed(0)

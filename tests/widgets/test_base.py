@@ -6,6 +6,7 @@ import pytest
 from IPython.display import DisplayHandle
 from PIL import Image
 
+from nbvis import DropoutInverter, SaliencyView
 from nbvis.sessions import picture
 from nbvis.widgets import base, front_end
 
@@ -144,7 +145,13 @@ def test_what_is_never_displayed_displays_nothing(make, displayed):
 def test_the_front_end_is_one_module_without_imports(make):
     source = make()._esm
     assert not re.search(r"^\s*import\b", source, re.MULTILINE) and source.count("export default") == 1
-    assert make()._css == front_end.front_end("shared.css")
+
+
+def test_every_widget_brings_the_same_style_sheet_whose_shared_part_comes_first(make):
+    assert make()._css == SaliencyView._css == DropoutInverter._css
+    assert make()._css.startswith(front_end.front_end("shared.css"))
+    for name in ("saliency_view.css", "dropout_inverter.css"):
+        assert front_end.front_end(name) in make()._css
 
 
 def test_the_front_end_is_found_in_a_checkout_and_in_a_wheel(tmp_path, monkeypatch):
