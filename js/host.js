@@ -66,10 +66,16 @@ export function theme(root, signal) {
 
 /**
  * Lets only the keys with Ctrl or Meta out of the panel: to the page around it, plain ones are commands.
- * @param {HTMLElement} root
+ * @param {HTMLElement} root @param {AbortSignal} signal
  */
-export function keepKeys(root) {
-  root.addEventListener("keydown", (event) => { if (!event.ctrlKey && !event.metaKey) event.stopPropagation(); });
+export function keepKeys(root, signal) {
+  const plain = (/** @type {KeyboardEvent} */ event) => !event.ctrlKey && !event.metaKey;
+  root.addEventListener("keydown", (event) => { if (plain(event)) event.stopPropagation(); });
+  // Notebook 7 hears a key before the panel does, unless what has the focus bears this attribute.
+  window.addEventListener("keydown", (event) => {
+    const focused = /** @type {Element} */ (event.composedPath()[0]);
+    if (root.contains(focused)) focused.toggleAttribute("data-lm-suppress-shortcuts", plain(event));
+  }, { capture: true, signal });
 }
 
 /**

@@ -66,7 +66,7 @@ export function panel({ model, el: host, signal: outer }, { title, file, keys, h
     root.setAttribute("aria-label", [title, model.get("subject")].filter(Boolean).join(", "));
   });
   root.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => shortcut(event, parts.keys));
-  keepKeys(root);
+  keepKeys(root, signal);
   keepFocus(root);
   host.replaceChildren(root);
   theme(root, signal);

@@ -100,6 +100,12 @@ DARK = {
 }
 """What each of them does when its reader asks for the dark theme."""
 
+# JupyterLab hears a key after its parts, Notebook 7 before them; both pass it over if its target bears this attribute.
+KEYS = """(first) => {
+  window.keys = [];
+  const hear = ({ key, target }) => { if (!target.hasAttribute("data-lm-suppress-shortcuts")) keys.push(key); };
+  document.addEventListener("keydown", hear, first);
+}"""
 HOSTS = set(AnyWidget().get_state()) | {"_esm", "_css"}
 """The part of a widget's state that is the place's own business."""
 

@@ -11,7 +11,7 @@ from torch import nn
 from nbvis import DreamCanvas, SaliencyView, demo
 from nbvis.engine import Network
 from nbvis.widgets.base import Widget
-from tests.browser.hosts import DARK, PLACES, Pipe, show
+from tests.browser.hosts import DARK, KEYS, PLACES, Pipe, show
 from tests.browser.lab import until
 
 LIVES = "Run this cell to bring it back to life."
@@ -82,7 +82,7 @@ def test_the_menu_saves_by_mouse(place: str, canvas: Widget, new_page: New) -> N
 def test_only_keys_with_control_or_meta_reach_the_place(place: str, canvas: Widget, new_page: New) -> None:
     page = new_page()
     panel = paints(show(page, canvas, place))
-    page.evaluate("window.keys = []; document.addEventListener('keydown', ({ key }) => keys.push(key))")
+    page.evaluate(KEYS, place == "Notebook 7")
     controls = panel.locator("button, input, canvas").filter(visible=True)
     for control in [panel, *controls.all()]:
         control.focus()
