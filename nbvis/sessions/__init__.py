@@ -5,7 +5,7 @@ from .frames import Frame, encoded, picture, shown_as
 from .gate import Gate
 from .lookout import Finding, Lookout
 from .progress import Progress
-from .session import Past, Session, described
+from .session import Past, Session, described, same
 from .tasks import Known, Refusal, Task, Tell
 from .tracebacks import traced
 
@@ -25,6 +25,7 @@ __all__ = [
     "described",
     "encoded",
     "picture",
+    "same",
     "shown_as",
     "traced",
 ]

@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from nbvis.engine import Step, Steps
@@ -219,7 +220,7 @@ class Session:
             for _, changed in self.changes:
                 shown |= changed
             asked = self._options | self._inbox
-        return {name for name, value in asked.items() if not _same(value, shown.get(name))}
+        return {name for name, value in asked.items() if not same(value, shown.get(name))}
 
     def curve(self, reduce: Callable[[Tensor], Tensor]) -> list[list[float]]:
         """[index, value] of the run so far, thinned; `reduce` makes scores (steps, batch) one value a step."""
@@ -403,7 +404,10 @@ class Session:
             return start | {"state": self.state} | self._progress.fields(self._options)
 
 
-def _same(one: Any, other: Any) -> bool:
+def same(one: Any, other: Any) -> bool:
+    """Whether two values of an option are the same: numbers and pictures by what they are, all else by identity."""
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return one is other or (one.dtype == other.dtype and one.device == other.device and torch.equal(one, other))
     return one is other or (isinstance(one, int | float | tuple) and one == other)
 
 

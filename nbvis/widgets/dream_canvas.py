@@ -24,7 +24,7 @@ from nbvis.engine import (
     octave_sizes,
     smallest_size,
 )
-from nbvis.sessions import Finding, Session, described, picture, shown_as
+from nbvis.sessions import Finding, Session, described, picture, same, shown_as
 
 from .base import GRACE
 from .given import Given, GivenImage, fitted, given_image
@@ -343,7 +343,7 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
         names = ("lr", "steps", "jitter", "rotation", "octaves", "octave_scale", "seed")
         options: dict[str, Any] = {name: getattr(self, name) for name in names}
         options |= {"objective": self._objective(), "images": self._start_image()}
-        changed = {name: value for name, value in options.items() if self._options.get(name) is not value}
+        changed = {name: value for name, value in options.items() if not same(self._options.get(name), value)}
         self._options = options
         self.expression = "" if options["objective"] is None else str(options["objective"])
         if hasattr(self, "_session"):
@@ -393,7 +393,7 @@ def _dream(network: Network, options: dict[str, Any]) -> Steps:
         raise RuntimeError(f"{error}. {small} keep it larger.") from error
 
 
-@functools.lru_cache(64)
+@functools.lru_cache(4096)
 def _objective(layer: str, index: int | None) -> Objective:
     return activity(layer) if index is None else channel(layer, index)
 

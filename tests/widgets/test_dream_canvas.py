@@ -256,6 +256,21 @@ def test_what_changes_mid_run_does_not_begin_it_again(make):
     assert canvas._session.last.index == 0
 
 
+def test_a_dream_from_noise_goes_on_whatever_other_canvases_dream_from(make, network):
+    canvas, other = make(network, seed=3, steps=3, octaves=1), make(network, steps=1, octaves=1)
+    canvas.step()
+    assert canvas.wait(60)
+    for seed in range(10, 16):
+        other.seed = seed
+    canvas.lr = 0.03
+    canvas.step()
+    assert canvas.wait(60)
+    assert canvas._session.last.index == 1 and canvas._session.changes == [(1, {"lr": 0.03})]
+    canvas.seed = 4
+    canvas.seed = 3
+    assert canvas._session.differing == set() and canvas.notes == ""
+
+
 def test_a_mask_confines_the_dream(make, network, image):
     mask = torch.zeros(32, 48)
     mask[:, 24:] = 1
