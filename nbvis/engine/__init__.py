@@ -2,7 +2,7 @@
 
 from .arguments import near
 from .ascent.ascend import OPTIMIZERS, ascend
-from .ascent.dream import dream, octave_sizes
+from .ascent.dream import DreamStep, dream, octave_sizes
 from .ascent.gradient import check_objective
 from .ascent.image_parameters import Fourier, ImageParameter, Pixels
 from .ascent.objective_source import Names
@@ -27,7 +27,7 @@ from .network.imprint import fingerprint, values_of
 from .network.layers import OUTPUT, Layer, activations, address, capture, layers, not_one_tensor
 from .network.network import Network, as_network, named
 from .network.trial_passes import differentiable, smallest_size
-from .steps import Step, Steps, last
+from .steps import PictureStep, Step, Steps, last
 
 __all__ = [
     "DESCENTS",
@@ -36,6 +36,7 @@ __all__ = [
     "OUTPUT",
     "STANDARD",
     "Attribution",
+    "DreamStep",
     "Faithfulness",
     "Fourier",
     "ImageParameter",
@@ -49,6 +50,7 @@ __all__ = [
     "Noisy",
     "Objective",
     "Option",
+    "PictureStep",
     "Pixels",
     "Place",
     "PreprocessingCheck",

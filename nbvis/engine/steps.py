@@ -22,19 +22,24 @@ class Step:
     Attributes:
         index: from 0, over the whole run.
         total: number of steps in the whole run, as planned now.
-        score: of each image, (batch,), as the network saw it before the update.
         notes: sentences that a user should read.
-        octave: the octave it belongs to, from 1.
-        octaves: how many there are.
     """
 
     index: int
     total: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PictureStep(Step):
+    """One update of images.
+
+    Attributes:
+        score: of each image, (batch,), as the network saw it before the update.
+    """
+
     score: Tensor
     make_image: Callable[[], Tensor] = field(repr=False, compare=False)
-    notes: tuple[str, ...] = ()
-    octave: int = 1
-    octaves: int = 1
 
     @cached_property
     def image(self) -> Tensor:
@@ -43,7 +48,7 @@ class Step:
             return self.make_image()
 
 
-Steps = Generator[Step, Changes | None, None]
+Steps = Generator[PictureStep, Changes | None, None]
 
 
 def changed(settings: _S, changes: Changes | None) -> _S:
@@ -64,7 +69,7 @@ def last(steps: Iterable[_T], progress: bool = False) -> _T:
 
     Args:
         steps: what `ascend`, `dream` or `invert_dropout` returned.
-        progress: whether to show a progress bar with the score.
+        progress: whether to show a progress bar, with the score where there is one.
 
     Raises:
         ValueError: if there is no step at all.
@@ -81,7 +86,8 @@ def last(steps: Iterable[_T], progress: bool = False) -> _T:
         for step in steps:
             if progress:
                 bar.total = step.total
-                bar.set_postfix(score=f"{step.score.mean().item():.4g}", refresh=False)
+                if isinstance(step, PictureStep):
+                    bar.set_postfix(score=f"{step.score.mean().item():.4g}", refresh=False)
             bar.update()
     if step is None:
         raise ValueError("there is no last step: the run had no steps")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from nbvis.engine import Step, Steps
+from nbvis.engine import PictureStep, Steps
 
 from .closing import close_at_exit
 from .frames import Frame, encoded, picture
@@ -29,7 +29,7 @@ class Past(NamedTuple):
 
     origin: dict[str, Any]
     changes: list[tuple[int, dict[str, Any]]]
-    last: Step | None
+    last: PictureStep | None
 
 
 Paint = Callable[["Session", str], tuple[dict[str, Any], tuple[bytes, ...]]]
@@ -188,7 +188,7 @@ class Session:
         return self._gate.watched
 
     @property
-    def last(self) -> Step | None:
+    def last(self) -> PictureStep | None:
         """The newest step, None before the first."""
         return self._progress.last
 
@@ -324,19 +324,19 @@ class Session:
         self._progress, self.changes, self._renewed = Progress(), [], False
         self._take_inbox()
 
-    def _begin(self) -> Step:
+    def _begin(self) -> PictureStep:
         self._end_run()
         options = dict(self._options)
         self._run = self._start(dict(options))
         return next(self._run)
 
-    def _continue(self, changes: dict[str, Any]) -> Step:
+    def _continue(self, changes: dict[str, Any]) -> PictureStep:
         assert self._run is not None and self.last is not None
         if changes:
             self.changes.append((self.last.index + 1, changes))
         return self._run.send(changes or None)
 
-    def _record(self, step: Step, rev: int, afresh: bool, seconds: float, during_delivery: bool) -> None:
+    def _record(self, step: PictureStep, rev: int, afresh: bool, seconds: float, during_delivery: bool) -> None:
         with self._lock:
             if self._progress.record(step, seconds, afresh):
                 self._gate.stepped(seconds, during_delivery)

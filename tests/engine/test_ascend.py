@@ -184,7 +184,7 @@ def test_a_step_stays_true_when_the_run_has_gone_on(convnet, pictures):
     for (image, score), step in zip(at_once, kept, strict=True):
         assert torch.equal(step.image, image) and torch.equal(step.score, score)
         assert step.image is step.image and not step.image.requires_grad and not step.score.requires_grad
-    assert [(step.index, step.total, step.octave, step.octaves) for step in kept] == [(k, 5, 1, 1) for k in range(5)]
+    assert [(step.index, step.total) for step in kept] == [(k, 5) for k in range(5)]
 
 
 def test_a_list_of_objectives_is_a_run_for_each_image(convnet, pictures):

@@ -8,7 +8,7 @@ from threading import Event
 import pytest
 import torch
 
-from nbvis.engine import Step
+from nbvis.engine import PictureStep
 from nbvis.sessions import Gate, Session
 
 LIVE = frozenset({"lr", "objective"})
@@ -56,9 +56,8 @@ class Run:
                 if index == self.fails_at:
                     raise FloatingPointError("the score is not finite")
                 value = options["lr"]
-                step = Step(
-                    index, self.total, torch.tensor([float(index)]), lambda v=value: torch.full((1, 3, 4, 6), v)
-                )
+                score = torch.tensor([float(index)])
+                step = PictureStep(index, self.total, (), score, lambda v=value: torch.full((1, 3, 4, 6), v))
                 self.taken[index].set()
                 changes = yield step
                 self.sent.append(changes)
@@ -427,7 +426,7 @@ def test_the_curve_is_what_the_scores_of_a_batch_are_reduced_to(make):
         def steps(self, options):
             for index in range(3):
                 scores = torch.tensor([float(index), -float(index)])
-                yield Step(index, 3, scores, lambda: torch.zeros(2, 3, 4, 6))
+                yield PictureStep(index, 3, (), scores, lambda: torch.zeros(2, 3, 4, 6))
 
     session = make(Pair())
     assert session.curve(lambda scores: scores.amin(1)) == []

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..arguments import checked_lr, near, whole
 from ..network.images import checked_images
 from ..network.network import Network, as_network
-from ..steps import Step, Steps, changed
+from ..steps import PictureStep, Steps, changed
 from .gradient import Ascent, framed
 from .image_parameters import ImageParameter
 from .objectives import Objectives
@@ -72,7 +72,7 @@ def ascend(
         seed: of the transforms.
 
     Yields:
-        A `Step` for each update; `step.image` is (batch, channels, height, width) in [0, 1].
+        A `PictureStep` for each update; `step.image` is (batch, channels, height, width) in [0, 1].
 
     Raises:
         ValueError: at the call, if a layer, channel, mask, image or option does not fit; the message says what would.
@@ -129,12 +129,12 @@ def _ascend(
         with torch.no_grad():
             image.project()
             snapshot = image.holding(values.detach().clone())
-        step = Step(
+        step = PictureStep(
             index,
             steps,
+            notes,
             score,
             lambda snapshot=snapshot, movable=movable, start=start: framed(snapshot.image(), start, movable),
-            notes,
         )
         changes = yield step
         if changes:

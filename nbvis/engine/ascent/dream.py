@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..arguments import whole
 from ..network.images import Images, checked_images
 from ..network.network import Network, as_network
-from ..steps import Step, Steps, changed
+from ..steps import PictureStep, Steps, changed
 from .gradient import Ascent, framed
 from .objectives import Objectives
 from .settings import Settings
@@ -19,6 +19,19 @@ from .transforms import warped
 
 SMOOTHING_KERNEL = 9
 """Side of the Gaussian kernels that smooth a gradient, pixels."""
+
+
+@dataclass(frozen=True)
+class DreamStep(PictureStep):
+    """One update of a dream.
+
+    Attributes:
+        octave: the octave it belongs to, from 1.
+        octaves: how many there are.
+    """
+
+    octave: int
+    octaves: int
 
 
 @dataclass(frozen=True)
@@ -84,7 +97,7 @@ def dream(
         seed: of roll and rotation.
 
     Yields:
-        A `Step` for each update; `step.image` has the size of its octave.
+        A `DreamStep` for each update; `step.image` has the size of its octave.
 
     Raises:
         ValueError: at the call, if a layer, channel, mask, image or option does not fit; the message says what would.
@@ -149,12 +162,12 @@ def _dream(ascent: Ascent, bases: list[Tensor], settings: _DreamSettings, seed: 
             )
             detail = (detail + settings.lr * gradient).clamp(-base, 1 - base)
             index, inner = index + 1, inner + 1
-            step = Step(
+            step = DreamStep(
                 index - 1,
                 index + settings.steps - inner + (octaves - octave) * settings.steps,
+                notes,
                 score,
                 lambda base=base, detail=detail, movable=movable: _painted(base, detail, movable),
-                notes,
                 octave,
                 octaves,
             )

@@ -12,7 +12,7 @@ from ..arguments import checked_lr, near, whole
 from ..network.images import Images, checked_images
 from ..network.network import Network, as_network
 from ..network.snapshots import Steady
-from ..steps import Changes, Step, changed
+from ..steps import Changes, PictureStep, changed
 from .descent import LBFGS, Bounds, Descent, Elementwise
 from .masks import checked_masks, row_numbers
 from .mismatch import Match, Posed, refuse_infinite
@@ -29,7 +29,7 @@ Layers = str | Sequence[str] | Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class InversionStep(Step):
+class InversionStep(PictureStep):
     """One update of an inversion, as a record; its `image` is what `loss` was found at, and `score` is minus `loss`.
 
     Attributes:
@@ -197,9 +197,9 @@ def _invert(
         step = InversionStep(
             index,
             steps,
+            (*notes, *match.notes, *steady.notes, *said),
             -loss,
             lambda values=values: values.clone(),
-            (*notes, *match.notes, *steady.notes, *said),
             loss=loss,
             converged=converged,
             masks=match.target.masks,
