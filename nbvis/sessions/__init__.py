@@ -5,9 +5,10 @@ from .frames import Frame, encoded, picture, shown_as
 from .gate import Gate
 from .lookout import Finding, Lookout
 from .progress import Progress
-from .session import Past, Session, described, same
+from .session import Past, Session, same
 from .tasks import Known, Refusal, Task, Tell
 from .tracebacks import traced
+from .worker import Worker, described
 
 __all__ = [
     "Answers",
@@ -22,6 +23,7 @@ __all__ = [
     "Session",
     "Task",
     "Tell",
+    "Worker",
     "described",
     "encoded",
     "picture",

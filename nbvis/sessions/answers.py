@@ -2,44 +2,32 @@
 
 import contextlib
 import functools
-import threading
-import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from .closing import close_at_exit
-from .gate import PATIENCE, Gate
-from .session import described
+from .gate import PATIENCE
 from .tasks import Refusal, Task
-from .tracebacks import traced
+from .worker import Worker, described
 
 KEPT = 64
 """Answers that are kept, the last used ones."""
 
 
-class Answers:
+class Answers(Worker):
     """What is wanted, and the answers to it, found one after the other.
 
     For each kind of question there is a list of tasks; a new list takes the place of the old one, and a task that is
-    on no list any more ends at its next word. A `ValueError` or `TypeError` is a `Refusal`, an answer like any other.
-    Any other error ends the work, and what was found before stays. The worker thread lives while there is something to
-    find out or a slow view to be waited for, and holds neither the answers nor the listener while it works.
+    on no list any more ends the next time it tells how far it is. A `ValueError` or `TypeError` is a `Refusal`, an
+    answer like any other. Any other error ends the work, and what was found before stays. The thread lives while there
+    is something to find out or a slow view to be waited for.
 
     Args:
-        listener: bound method that gets the header of each frame, held weakly; called on the worker's and on the
-            callers' threads. A header whose "format" is "png" asks it for pictures.
+        listener: bound method that gets the header of each frame. A header whose "format" is "png" asks it for
+            pictures.
         rested: bound method that is called when what is shown stays for a while, held weakly.
-        background: whether the work goes on when the last view leaves; otherwise it pauses until a view appears.
-        gate: decides when a frame goes out.
-        listens: function that says whether a view would be heard now.
-        clock: function that gives the time in seconds.
-
-    Attributes:
-        state: "ready", "running", "paused", "stopped", "finished" or "error".
-        error: why it is "error", otherwise empty.
-        traceback: that of the last error, from where the network's own code begins; empty if it was not raised there.
+        options_of_worker: as for `Worker`.
     """
 
     def __init__(
@@ -47,24 +35,16 @@ class Answers:
         *,
         listener: Callable[[dict[str, Any]], None],
         rested: Callable[[], None],
-        background: bool = False,
-        gate: Gate | None = None,
-        listens: Callable[[], bool] = lambda: True,
-        clock: Callable[[], float] = time.perf_counter,
+        **options_of_worker: Any,
     ):
-        self.state, self.error, self.traceback, self.background = "ready", "", "", background
-        self._listener, self._rested = weakref.WeakMethod(listener), weakref.WeakMethod(rested)
-        self._gate, self._clock = gate or Gate(listens=listens), clock
-        self._lock = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._rested = weakref.WeakMethod(rested)
         self._wanted: dict[str, list[Task]] = {}
         self._found: OrderedDict[Hashable, Any] = OrderedDict()
         self._task: Task | None = None
         self._done = self._total = 0
         self._began = 0.0
-        self._busy = self._closed = self._silent = self._painting = False
-        self._changed = self._unrested = False
-        close_at_exit(self)
+        self._busy = self._painting = self._changed = self._unrested = False
+        super().__init__(listener, _loop, **options_of_worker)
 
     def ask(self, **wanted: Sequence[Task]) -> None:
         """Says what is wanted from now on, by kind and in this order; kinds not named stay as they are."""
@@ -89,44 +69,20 @@ class Answers:
             return self._found.get(key)
 
     def changed(self) -> None:
-        """What is shown is not what it was, though the answers are."""
+        """The same answers are to be shown in another way."""
         with self._lock:
             self._changed = self._unrested = True
         self._show()
         self._rest_if_quiet()
 
-    def cancel(self) -> None:
-        """Nothing is wanted any more; the task that runs ends at its next word."""
+    def stop(self) -> None:
+        """Nothing is wanted any more; the task that runs ends the next time it tells how far it is."""
         self._halt("stopped", forget=True)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Blocks until all that is wanted is answered; False if it is not after `timeout` seconds."""
         with self._lock:
             return self._lock.wait_for(lambda: not self._busy, timeout)
-
-    def end(self) -> None:
-        """Ends the work for good at its next word, without a word and without waiting for it."""
-        with self._lock:
-            self._closed = self._silent = True
-        self.cancel()
-
-    def close(self) -> None:
-        """Ends the work and its thread for good."""
-        with self._lock:
-            self._closed = True
-        self.cancel()
-        if (thread := self._thread) not in (None, threading.current_thread()):
-            thread.join()
-
-    @property
-    def watched(self) -> bool:
-        """Whether there is a view."""
-        return self._gate.watched
-
-    def displayed(self) -> None:
-        """A view will appear."""
-        with self._lock:
-            self._gate.expect()
 
     def joined(self, view: str) -> None:
         """A view appeared: it gets everything at once, and what paused goes on."""
@@ -146,10 +102,8 @@ class Answers:
             self._halt("paused", forget=False)
 
     def acknowledge(self, view: str, frame: int) -> None:
-        """A view has drawn a frame."""
-        with self._lock:
-            self._gate.acknowledge(view, frame)
-            self._lock.notify_all()
+        """A view has drawn a frame, and may get the next."""
+        super().acknowledge(view, frame)
         self._show()
         self._rest_if_quiet()
 
@@ -160,11 +114,6 @@ class Answers:
             self._busy = True
             self._work()
             self._lock.notify_all()
-
-    def _work(self) -> None:
-        if self._thread is None and not self._closed:
-            self._thread = threading.Thread(target=_work, args=(weakref.ref(self),), name="nbvis", daemon=True)
-            self._thread.start()
 
     def _halt(self, state: str, forget: bool) -> None:
         with self._lock:
@@ -222,7 +171,7 @@ class Answers:
     def fail(self, error: Exception) -> None:
         """Says that no answers can be had."""
         with self._lock:
-            self.state, self.error, self.traceback = "error", described(error), traced(error)
+            self._fail(error)
             self._wanted.clear()
             self._changed = self._unrested = True
         self._show(anyway=True)
@@ -268,7 +217,7 @@ class Answers:
             self._tell(header)
         except Exception as failure:
             with self._lock:
-                self.state, self.error, self.traceback = "error", described(failure), traced(failure)
+                self._fail(failure)
                 header = self._header(False)
             with contextlib.suppress(Exception):  # it hears nothing at all
                 self._tell(header)
@@ -294,10 +243,6 @@ class Answers:
             "left": left,
         }
 
-    def _tell(self, header: dict[str, Any]) -> None:
-        if (listener := self._listener()) and not self._silent:
-            listener(header)
-
     def _rest_if_quiet(self) -> None:
         with self._lock:
             shown = not self._changed and not self._gate.in_flight()
@@ -316,7 +261,7 @@ class _NotWantedError(BaseException):
     """Ends a task that nobody wants any more; no `except Exception` on the way may catch it."""
 
 
-def _work(reference: "weakref.ref[Answers]") -> None:
+def _loop(reference: "weakref.ref[Answers]") -> None:
     while (answers := reference()) is not None and (task := answers._turn()) is not None:
         # While it works the thread holds nothing, so that what is forgotten can be collected.
         del answers

@@ -1,7 +1,5 @@
 """A run on a worker thread: what it is asked to do next, where it stands, and the newest frame of it."""
 
-import threading
-import time
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -11,11 +9,10 @@ from torch import Tensor
 
 from nbvis.engine import PictureStep, Steps
 
-from .closing import close_at_exit
 from .frames import Frame, encoded, picture
-from .gate import Gate
 from .progress import Progress
 from .tracebacks import traced
+from .worker import Worker, described
 
 
 class Past(NamedTuple):
@@ -41,28 +38,21 @@ def paint_image(session: "Session", format: str) -> tuple[dict[str, Any], tuple[
     return {}, (encoded(picture(session.image), format == "png"),) if format else ()
 
 
-class Session:
+class Session(Worker):
     """One run that can be played, paused, stepped, stopped and changed while it goes.
 
-    The worker thread lives from play to rest and holds the session only while it takes a step, so that a session that
-    nobody holds any more ends by itself. Whatever is asked takes effect between two steps.
+    The thread lives from play to rest. Whatever is asked takes effect between two steps.
 
     Args:
         start: function from the options to the run, a generator of steps that takes changed options by `send`. It is
             called on the worker thread.
         options: everything the run needs; `options["images"]` is the picture it starts from.
         live: names of the options that a run takes while it goes; any other starts it afresh at the next step.
-        listener: bound method that gets each `Frame`, held weakly; called on the worker's and on the callers' threads.
+        listener: bound method that gets each `Frame`.
         paint: makes a frame of where it stands; it must not hold whoever listens.
-        background: whether the run goes on when the last view leaves; otherwise it pauses.
-        gate: decides when a frame goes out.
-        listens: function that says whether a view would be heard now.
-        clock: function that gives the time in seconds.
+        options_of_worker: as for `Worker`.
 
     Attributes:
-        state: "ready", "running", "paused", "stopped", "finished" or "error".
-        error: why it is "error", otherwise empty.
-        traceback: that of the last error, from where the network's own code begins; empty if it was not raised there.
         rev: how many changes were asked for; each frame carries the number that it reflects.
         origin: the options that the run began with, or before the first step those that it will begin with.
         changes: (index, changed options) of what changed while it went: `index` is the first step it applied to.
@@ -76,26 +66,20 @@ class Session:
         live: frozenset[str],
         listener: Callable[[Frame], None],
         paint: Paint = paint_image,
-        background: bool = False,
-        gate: Gate | None = None,
-        listens: Callable[[], bool] = lambda: True,
-        clock: Callable[[], float] = time.perf_counter,
+        **options_of_worker: Any,
     ):
-        self.state, self.error, self.traceback, self.background, self.rev = "ready", "", "", background, 0
+        self.rev = 0
         self.origin: dict[str, Any] = dict(options)
         self.changes: list[tuple[int, dict[str, Any]]] = []
         self._options, self._start, self._live = dict(options), start, live
-        self._listener, self._paint = weakref.WeakMethod(listener), paint
-        self._gate, self._clock = gate or Gate(listens=listens), clock
-        self._lock = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._paint = paint
         self._run: Steps | None = None
         self._inbox: dict[str, Any] = {}
         self._allowance: int | None = 0
-        self._afresh = self._renewed = self._ending = self._closed = self._silent = self._pausing = False
+        self._afresh = self._renewed = self._ending = self._pausing = False
         self._progress = Progress()
         self._shown_rev = self._reflected = 0
-        close_at_exit(self)
+        super().__init__(listener, _loop, **options_of_worker)
 
     def play(self) -> None:
         """Goes on, or begins; a run that has ended begins again."""
@@ -156,7 +140,7 @@ class Session:
         with self._lock:
             resting = self._thread is None
             if resting:
-                self.state, self.error, self.traceback = "error", described(error), traced(error)
+                self._fail(error)
         if resting:
             self._tell_state()
 
@@ -165,27 +149,10 @@ class Session:
         with self._lock:
             return self._lock.wait_for(lambda: self._thread is None, timeout)
 
-    def end(self) -> None:
-        """Ends the run for good after the step that is being taken, without a word and without waiting for it."""
-        self._closed = self._silent = True
-        self.stop()
-
-    def close(self) -> None:
-        """Ends the run and its thread for good."""
-        self._closed = True
-        self.stop()
-        if (thread := self._thread) not in (None, threading.current_thread()):
-            thread.join()
-
     @property
     def pausing(self) -> bool:
         """Whether it will rest after the step that is being taken, because somebody asked for that."""
         return self._pausing
-
-    @property
-    def watched(self) -> bool:
-        """Whether there is a view."""
-        return self._gate.watched
 
     @property
     def last(self) -> PictureStep | None:
@@ -236,11 +203,6 @@ class Session:
         """The image that the newest one came from, or will."""
         return self.origin["images"]
 
-    def displayed(self) -> None:
-        """A view will appear."""
-        with self._lock:
-            self._gate.expect()
-
     def joined(self, view: str) -> None:
         """A view appeared: it gets the picture at once if the run rests, otherwise with the next step."""
         with self._lock:
@@ -263,11 +225,6 @@ class Session:
             if self._gate.leave(view) and not self.background:
                 self._allowance = 0
 
-    def acknowledge(self, view: str, frame: int) -> None:
-        """A view has drawn a frame."""
-        with self._lock:
-            self._gate.acknowledge(view, frame)
-
     def _go(self, allowance: int | None, afresh: bool = False) -> None:
         with self._lock:
             if self._closed:
@@ -277,9 +234,7 @@ class Session:
             self.state, self.error = "running", ""
         self._tell_state()  # before the worker has anything to tell
         with self._lock:
-            if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=_work, args=(weakref.ref(self),), name="nbvis", daemon=True)
-                self._thread.start()
+            self._work()
 
     def _turn(self) -> bool:
         """One step of the run, or rest; False if there is nothing more to do."""
@@ -361,7 +316,7 @@ class Session:
             try:
                 self._deliver("png")
             except Exception as failure:
-                self.state, self.error, self.traceback = "error", described(failure), traced(failure)
+                self._fail(failure)
             with self._lock:
                 if self._allowance != 0 or (self._renewed and not self._silent):
                     return True
@@ -393,11 +348,6 @@ class Session:
         fields, _ = self._paint(self, "")
         self._tell(Frame(self._header("") | fields))
 
-    def _tell(self, frame: Frame) -> None:
-        listener = self._listener()
-        if listener is not None and not self._silent:
-            listener(frame)
-
     def _header(self, format: str) -> dict[str, Any]:
         with self._lock:
             start = {"type": "frame", "frame": self._gate.number, "rev": self._reflected, "format": format}
@@ -411,14 +361,7 @@ def same(one: Any, other: Any) -> bool:
     return one is other or (isinstance(one, int | float | tuple) and one == other)
 
 
-def described(error: BaseException) -> str:
-    """An exception as a sentence for the panel."""
-    expected = isinstance(error, ValueError | RuntimeError | FloatingPointError)
-    text = str(error) if expected else f"{type(error).__name__}: {error}"
-    return text or type(error).__name__
-
-
-def _work(reference: "weakref.ref[Session]") -> None:
+def _loop(reference: "weakref.ref[Session]") -> None:
     while (session := reference()) is not None and session._turn():
         # Between two steps the thread holds nothing, so that a forgotten session can be collected.
         del session

@@ -19,14 +19,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import anywidget
 import traitlets as t
 from IPython.display import display
 
 from nbvis.engine import near
-from nbvis.sessions import Finding, Lookout, described, traced
+from nbvis.sessions import Finding, Lookout, Worker, described, traced
 
 from .forgetting import Showing, keep_track
 from .front_end import module_source, style_source
@@ -45,24 +45,6 @@ SAVED = """<style>
 .jp-OutputArea-child:has(.nbvis-saved) + .jp-OutputArea-child:not(:has(.nbvis:not(.unheard.asleep))),
 .jp-OutputArea-child:has(.nbvis:not(.unheard.asleep)) + .jp-OutputArea-child:has(.jp-RenderedImage) { display: none; }
 </style><p class="nbvis-saved">NAME as it was saved. Run this cell to bring it back to life.</p>"""
-
-
-class Worker(Protocol):
-    """What every widget needs of its session."""
-
-    state: str
-    error: str
-    traceback: str
-    background: bool
-    watched: bool
-
-    def wait(self, timeout: float | None = None) -> bool: ...  # noqa: D102
-    def end(self) -> None: ...  # noqa: D102
-    def close(self) -> None: ...  # noqa: D102
-    def displayed(self) -> None: ...  # noqa: D102
-    def joined(self, view: str) -> None: ...  # noqa: D102
-    def left(self, view: str) -> None: ...  # noqa: D102
-    def acknowledge(self, view: str, frame: int) -> None: ...  # noqa: D102
 
 
 class Widget(anywidget.AnyWidget):

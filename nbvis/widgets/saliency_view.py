@@ -137,7 +137,7 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
         """Ends what is being computed; `play` begins it again."""
         self._wish += 1
         self._wishes.clear()
-        self._session.cancel()
+        self._session.stop()
 
     def measure(self) -> None:
         """Computes the faithfulness of the maps shown; see `bars` and `faithfulness`."""

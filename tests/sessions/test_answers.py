@@ -149,7 +149,7 @@ def test_cancel_ends_the_work_and_what_was_found_stays(make, watcher):
     answers = make()
     answers.ask(maps=[found.task, slow.task])
     assert slow.begun.wait(LONG)
-    answers.cancel()
+    answers.stop()
     slow.turnstile.release()
     assert answers.wait(LONG) and answers.state == "stopped"
     assert answers.get("found") == "FOUND" and answers.get("slow") is None and not alive()
