@@ -212,9 +212,9 @@ def test_a_change_of_method_moves_nothing(width: int, new_page: Callable[..., Pa
     panel.get_by_role("button", name="Integrated gradients").click()
     expect(panel.locator(".sentences .note")).to_be_visible()
     with_note = panel.evaluate("(root) => root.clientHeight")
-    for name, label, *_ in [*widget.methods, *widget.methods]:
-        panel.get_by_role("group", name="Method").get_by_role("button", name=label, exact=True).click()
-        expect(panel.locator(f"figure[data-key={name}]:not(.stale, .empty)")).to_be_visible()
+    for method in [*widget.methods, *widget.methods]:
+        panel.get_by_role("group", name="Method").get_by_role("button", name=method["label"], exact=True).click()
+        expect(panel.locator(f"figure[data-key={method['name']}]:not(.stale, .empty)")).to_be_visible()
     assert set(page.evaluate("[...heights]")) == {height, with_note}
     widget.close()
 

@@ -88,7 +88,7 @@ def typed(panel: Panel, label: str, value: str) -> None:
 CHANGES: dict[str, tuple[Callable[[Panel], None], str]] = {
     "layer": (layer, "activity('3')"),
     "channel": (lambda panel: panel.root.get_by_role("button", name="One channel").click(), "channel('1', 0)"),
-    "rate": (lambda panel: panel.drag("Learning rate", 0.9), "activity('1')"),
+    "rate": (lambda panel: typed(panel, "Learning rate", "0.3"), "activity('1')"),
     "octaves": (lambda panel: typed(panel, "Octaves", "1"), "activity('1')"),
     "start": (lambda panel: panel.root.get_by_role("button", name="Noise").click(), "activity('1')"),
 }
