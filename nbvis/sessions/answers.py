@@ -1,18 +1,21 @@
 """Answers that take a while: found on a worker thread, kept, and told to whoever looks."""
 
 import contextlib
+import dataclasses
 import functools
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
+
+from torch import Tensor
 
 from .gate import PATIENCE
 from .tasks import Refusal, Task
 from .worker import Worker, described
 
-KEPT = 64
-"""Answers that are kept, the last used ones."""
+KEPT = 256 * 2**20
+"""Bytes of answers that are kept, the last used ones."""
 
 
 class Answers(Worker):
@@ -165,8 +168,12 @@ class Answers(Worker):
     def _keep(self, task: Task, answer: Any) -> None:
         with self._lock:
             self._found[task.key] = answer
-            while len(self._found) > KEPT:
-                self._found.popitem(last=False)
+            wanted = {each.key for tasks in self._wanted.values() for each in tasks}
+            room = KEPT - sum(map(size_of, self._found.values()))
+            for key in [each for each in self._found if each not in wanted]:
+                if room >= 0:
+                    break
+                room += size_of(self._found.pop(key))
 
     def fail(self, error: Exception) -> None:
         """Says that no answers can be had."""
@@ -255,6 +262,19 @@ class Answers(Worker):
             self._unrested = False
         if (rested := self._rested()) and not self._silent:
             rested()
+
+
+def size_of(answer: Any) -> int:
+    """Bytes of the tensors in an answer, of whatever kind it is."""
+    if isinstance(answer, Tensor):
+        return answer.numel() * answer.element_size()
+    if isinstance(answer, Mapping):
+        return sum(map(size_of, answer.values()))
+    if isinstance(answer, list | tuple):
+        return sum(map(size_of, answer))
+    if dataclasses.is_dataclass(answer):
+        return sum(size_of(getattr(answer, field.name)) for field in dataclasses.fields(answer))
+    return 0
 
 
 class _NotWantedError(BaseException):

@@ -323,7 +323,7 @@ class Widget(anywidget.AnyWidget):
             self._tell_notes()
 
     def _check_network(self) -> None:
-        """Says so if the network is not what it was when what is shown was found; takes no pass."""
+        """Says so if the network has changed since what is shown was found; takes no pass."""
         raise NotImplementedError
 
     def _update_still(self) -> None:

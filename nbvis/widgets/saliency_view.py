@@ -405,7 +405,7 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
         self._told()  # what is known already need not wait for a view to draw
 
     def _renew(self) -> None:
-        """Shows it anew; if the network is not what it was when all was answered, asks again."""
+        """Shows it anew; if the network has changed since all was answered, asks again."""
         if self._outdated():
             self._ask()
         else:
@@ -417,7 +417,7 @@ class SaliencyView(SaliencyControls, front_end="saliency_view"):
             self._told()
 
     def _outdated(self) -> bool:
-        """Whether the network is not what it was when all was answered."""
+        """Whether the network has changed since all was answered."""
         if self._session.state != "finished" or not self._subject.looked:
             return False
         return self._subject.changed or any(self._session.get(asked) is None for asked in self._asked())

@@ -5,6 +5,7 @@ import threading
 import weakref
 
 import pytest
+import torch
 
 from nbvis.sessions import Answers, Gate, Refusal, Task
 
@@ -300,16 +301,25 @@ def test_a_view_that_falls_silent_is_gone(make):
     assert answers.wait(LONG) and answers.state == "paused"
 
 
-def test_the_oldest_answers_are_forgotten(make, monkeypatch):
-    monkeypatch.setattr("nbvis.sessions.answers.KEPT", 2)
+def test_the_answers_that_were_not_used_for_longest_are_forgotten_by_their_bytes(make, monkeypatch):
+    monkeypatch.setattr("nbvis.sessions.answers.KEPT", 24)
     answers = make()
-    for key in ("a", "b"):
-        answers.ask(maps=[Work(key).task])
-        answers.wait(LONG)
-    assert answers.get("a") == "A"
-    answers.ask(maps=[Work("c").task])
-    answers.wait(LONG)
-    assert [answers.get(key) for key in ("a", "b", "c")] == ["A", None, "C"]
+
+    def ask(**sizes: int) -> None:
+        answers.ask(maps=[Task(key, key, lambda tell, known, n=n: {"map": torch.ones(n)}) for key, n in sizes.items()])
+        assert answers.wait(LONG)
+
+    def kept() -> list[str]:
+        return [key for key in "abcde" if answers.get(key)]
+
+    ask(a=2)
+    ask(b=2)
+    assert answers.get("a") and kept() == ["a", "b"]
+    answers.get("a")
+    ask(c=3)
+    assert kept() == ["a", "c"]
+    ask(d=4, e=5)  # what is wanted stays, however large
+    assert kept() == ["d", "e"]
 
 
 def test_a_listener_that_fails_is_an_error_not_a_lost_thread():

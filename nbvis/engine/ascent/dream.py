@@ -42,7 +42,7 @@ class _DreamSettings(Settings):
     smoothing: float | None
 
     def __post_init__(self):
-        """Refuses what cannot be meant."""
+        """Raises `ValueError` for a value that a run cannot have."""
         super().__post_init__()
         whole(self.steps, "steps")
         whole(self.jitter, "jitter, in pixels,")

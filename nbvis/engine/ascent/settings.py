@@ -14,5 +14,5 @@ class Settings:
     lr: float
 
     def __post_init__(self):
-        """Refuses what cannot be meant."""
+        """Raises `ValueError` for a value that a run cannot have."""
         checked_lr(self.lr)

@@ -62,7 +62,7 @@ class _InversionSettings:
     tolerance: float
 
     def __post_init__(self):
-        """Refuses what cannot be meant."""
+        """Raises `ValueError` for a value that a run cannot have."""
         checked_lr(self.lr)
         if not (isinstance(self.tolerance, int | float) and 0 <= self.tolerance < math.inf):
             raise ValueError(f"tolerance is a loss from 0 up, not {self.tolerance!r}")
