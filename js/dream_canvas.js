@@ -1,6 +1,6 @@
 import { painter, panel, picture, sliderHelp } from "./panel.js";
 import { channelPicker, choice, layerPicker } from "./pickers.js";
-import { el, follow, slider } from "./shared.js";
+import { el, follow, put, slider } from "./shared.js";
 import { rateText, standing, transport } from "./transport.js";
 
 /** @typedef {import("./shared.js").Header} Header */
@@ -39,13 +39,13 @@ function render(context) {
     const expression = el("code", { class: "expression" });
     follow(model, signal, ["expression"], () => { expression.textContent = model.get("expression"); });
     const start = choice(named("Start"), [["image", "Photograph"], ["noise", "Noise"]],
-      () => model.get("start"), (value) => { model.set("start", value); model.save_changes(); });
+      () => model.get("start"), (value) => put(model, { start: value }));
     follow(model, signal, ["start", "starts"], () => {
       start.show();
       start.root.hidden = model.get("starts").length < 2;
     });
     /** @param {string} name */
-    const pick = (name) => { model.set("layer", name); model.set("channel", null); model.save_changes(); };
+    const pick = (name) => put(model, { layer: name, channel: null });
     /** @param {string} title @param {Node[]} rows */
     const section = (title, ...rows) => el("section", {}, el("h4", { text: title }), ...rows);
     const sliders = SLIDERS.map((name) => slider(model, signal, name));

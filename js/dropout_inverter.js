@@ -2,7 +2,7 @@ import { answerBars, maskMap } from "./dropout_answers.js";
 import { dropoutPictures, sampleStrip } from "./dropout_pictures.js";
 import { painter, panel, sliderHelp } from "./panel.js";
 import { choice, layerPicker, toggle } from "./pickers.js";
-import { duration, el, follow, slider, tell } from "./shared.js";
+import { duration, el, follow, newId, put, slider, tell } from "./shared.js";
 import { logScale, rateText, transport } from "./transport.js";
 
 /**
@@ -63,9 +63,7 @@ function layerSection({ model, signal }) {
     const reached = !reasonOf(name), inserted = model.get("insert");
     wanted = reached || inserted ? "" : name;  // what is inserted goes where the layer goes
     if (!wanted) {
-      model.set("layer", name);
-      model.set("insert", inserted && !reached);
-      model.save_changes();
+      put(model, { layer: name, insert: inserted && !reached });
     }
     show();
   };
@@ -91,10 +89,10 @@ function probability({ model, signal }) {
   let last = model.get("p") ?? 0.3;
   const which = choice(named("Probability"), [["own", "Network's own"], ["set", "Set p"]],
     () => (model.get("p") === null ? "own" : "set"),
-    (value) => { model.set("p", value === "own" ? null : last); model.save_changes(); });
+    (value) => put(model, { p: value === "own" ? null : last }));
   const one = slider(model, signal, "p");
-  const id = `nbvis-${Math.random().toString(36).slice(2)}`;
-  const oninput = () => { model.set("sample", Number(range.value)); model.save_changes(); };
+  const id = newId();
+  const oninput = () => put(model, { sample: Number(range.value) });
   const range = el("input", { type: "range", id, min: 0, step: 1, oninput }), shown = el("output", { for: id });
   const swept = el("div", { class: "row" },
     el("label", { for: id, text: "Sweep of p", title: HELP["Sweep of p"] }), range,
@@ -125,7 +123,7 @@ function maskButtons({ model, signal, expect }) {
   const fresh = () => { expect(); tell(model, { type: "resample" }); };
   const again = el("button", { type: "button", text: "New mask", onclick: fresh, title: "Drop other units (n)" });
   const sweep = el("button", { type: "button", text: "Sweep p", title: "The same mask, growing with p",
-    onclick: () => { model.set("sweep", !model.get("sweep")); model.save_changes(); } });
+    onclick: () => put(model, { sweep: !model.get("sweep") }) });
   const number = el("span", { class: "quiet" }), hint = el("p", { class: "hint" });
   follow(model, signal, ["seed", "sweep"], () => {
     const on = model.get("sweep");

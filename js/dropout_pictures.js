@@ -1,5 +1,5 @@
 import { picture } from "./panel.js";
-import { el, follow, short } from "./shared.js";
+import { el, follow, put, short } from "./shared.js";
 
 /**
  * @typedef {import("./panel.js").Panel} Panel
@@ -112,7 +112,7 @@ export function sampleStrip({ model, signal }) {
   const /** @type {{root: HTMLElement, place: ReturnType<typeof picture>, texts: HTMLElement[]}[]} */ rows = [];
   follow(model, signal, ["size"], () => rows.forEach(({ place }) => place.reshape(model.get("size"))));
   /** @param {number} row */
-  const pick = (row) => { model.set("sample", row); model.save_changes(); };
+  const pick = (row) => put(model, { sample: row });
   /** @param {KeyboardEvent} event @param {number} row */
   const move = (event, row) => {
     const next = rows[row + ({ ArrowRight: 1, ArrowLeft: -1 }[event.key] ?? 0)];

@@ -1,4 +1,4 @@
-import { el, follow, numberField, search } from "./shared.js";
+import { el, follow, newId, numberField, put, search } from "./shared.js";
 
 /**
  * @typedef {import("./shared.js").Model} Model
@@ -32,7 +32,7 @@ export function channelCount(layers, name) {
  */
 export function combobox(choices) {
   const { label, help, placeholder, shown, aside, cells, isNow, pick, count, none } = choices;
-  const id = `nbvis-${Math.random().toString(36).slice(2)}`;
+  const id = newId();
   /** @type {Row[]} */ let rows = [];
   let active = 0;
   const list = el("ul", { id: `${id}-list`, role: "listbox", "aria-label": choices.list });
@@ -139,8 +139,7 @@ export function channelPicker(model, signal, named, none) {
   const most = () => Math.max(channelCount(model.get("layers"), model.get("layer")) - 1, 0);
   /** @param {number | null} channel */
   const set = (channel) => {
-    model.set("channel", channel === null ? null : Math.min(Math.max(Math.round(channel), 0), most()));
-    model.save_changes();
+    put(model, { channel: channel === null ? null : Math.min(Math.max(Math.round(channel), 0), most()) });
   };
   const which = choice(named, [["", none], ["channel", "One channel"]],
     () => (model.get("channel") === null ? "" : "channel"), (value) => set(value ? last : null));
@@ -172,10 +171,10 @@ export function channelPicker(model, signal, named, none) {
  * @param {[string, [string, string][]][]} groups heading, and value and text of each; no heading for ""
  */
 export function select(model, signal, name, [label, help], groups) {
-  const id = `nbvis-${Math.random().toString(36).slice(2)}`;
+  const id = newId();
   const options = (/** @type {[string, string][]} */ choices) =>
     choices.map(([value, text]) => el("option", { value, text }));
-  const onchange = () => { model.set(name, field.value); model.save_changes(); };
+  const onchange = () => put(model, { [name]: field.value });
   const field = el("select", { id, title: help, onchange }, ...groups.flatMap(([heading, choices]) =>
     (heading ? [el("optgroup", { label: heading }, ...options(choices))] : options(choices))));
   follow(model, signal, [name], () => { field.value = model.get(name); });
@@ -188,8 +187,8 @@ export function select(model, signal, name, [label, help], groups) {
  * @param {[string, string]} named its label and what it is for @param {string} hint what it does when it is on
  */
 export function toggle(model, signal, name, [label, help], hint) {
-  const id = `nbvis-${Math.random().toString(36).slice(2)}`;
-  const onchange = () => { model.set(name, field.checked); model.save_changes(); };
+  const id = newId();
+  const onchange = () => put(model, { [name]: field.checked });
   const field = el("input", { type: "checkbox", role: "switch", id, title: help, onchange });
   const said = el("span", { class: "hint", text: hint, "aria-hidden": "true", onclick: () => field.click() });
   follow(model, signal, [name], () => { field.checked = model.get(name); });
@@ -205,10 +204,9 @@ export function workingSize(model, signal) {
   const root = el("div", { class: "working-size" });
   follow(model, signal, ["_sizes", "working_size"], () => {
     const /** @type {[string, string][]} */ sizes = model.get("_sizes");
-    const id = `nbvis-${Math.random().toString(36).slice(2)}`, help = "The size that a large picture is worked on at";
+    const id = newId(), help = "The size that a large picture is worked on at";
     const onchange = () => {
-      model.set("working_size", field.value ? Number(field.value) : null);
-      model.save_changes();
+      put(model, { working_size: field.value ? Number(field.value) : null });
     };
     const field = el("select", { id, title: help, onchange },
       ...sizes.map(([value, text]) => el("option", { value, text })));

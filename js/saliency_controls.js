@@ -1,5 +1,5 @@
 import { channelPicker, choice, layerPicker, select, toggle } from "./pickers.js";
-import { el, follow, slider, tell } from "./shared.js";
+import { el, follow, put, slider, tell } from "./shared.js";
 
 /**
  * @typedef {import("./panel.js").Panel} Panel
@@ -71,13 +71,10 @@ export function viewSection({ model, signal }) {
 export function methodSection({ model, signal }) {
   const /** @type {Method[]} */ methods = model.get("methods");
   const layer = layerPicker(model, signal, named("Layer"), (name) => {
-    model.set("layer", name);
-    model.set("channel", null);
-    model.save_changes();
+    put(model, { layer: name, channel: null });
   });
   const place = layerPicker(model, signal, named("Map lives in"), (name) => {
-    model.set("place", name);
-    model.save_changes();
+    put(model, { place: name });
   }, "place", "the picture");
   const names = slidersOfAll(methods), sliders = names.map((name) => slider(model, signal, name));
   // Room for what the most demanding method needs, so that a change of method moves nothing.
@@ -102,7 +99,7 @@ export function clickSection({ model, signal, expect }) {
   /** @type {[string, string][]} */
   const choices = [["look", "Look"], ["occlude", "Occlude here"], ["unit", "Explain the unit"]];
   const what = choice(named("A click on a picture"), choices,
-    () => model.get("click"), (value) => { model.set("click", value); model.save_changes(); });
+    () => model.get("click"), (value) => put(model, { click: value }));
   const channel = el("div", {}, ...channelPicker(model, signal, named("Channel"), "Strongest"));
   const count = el("span", {});
   const onclick = () => { expect(); tell(model, { type: "uncover" }); };

@@ -3,7 +3,7 @@ import { combobox } from "./pickers.js";
 import { faithfulnessBars, sanityCheck } from "./saliency_checks.js";
 import { HELP, clickSection, methodSection, slidersOfAll, viewSection } from "./saliency_controls.js";
 import { saliencyPanes } from "./saliency_panes.js";
-import { duration, el, follow, keepHeight, search, tell } from "./shared.js";
+import { duration, el, follow, keepHeight, put, search, tell } from "./shared.js";
 
 /**
  * @typedef {import("./shared.js").Model} Model
@@ -69,9 +69,7 @@ function methodChips({ model, signal, complain }) {
   const shown = () => [model.get("method"), ...model.get("compare")];
   /** @param {string[]} names */
   const set = ([method, ...compare]) => {
-    model.set("method", method);
-    model.set("compare", compare);
-    model.save_changes();
+    put(model, { method, compare });
   };
   /** @param {number} index */
   const press = (index) => {
@@ -138,7 +136,7 @@ function targetPicker({ model, signal }) {
       return [el("b", { text: label }), probability === null ? el("span", { text: `class ${index}` }) : likely()];
     },
     isNow,
-    pick: ({ index }) => { model.set("target", index); model.save_changes(); },
+    pick: ({ index }) => put(model, { target: index }),
     count: (found, query) => (query ? `${found} of ${labels().length}` : `${labels().length} classes`),
     none: "No class answers",
   });

@@ -193,15 +193,26 @@ export function keepHeight(element, signal) {
   signal.addEventListener("abort", () => watcher.disconnect());
 }
 
+/** Sets traits of the widget, all at once. @param {Model} model @param {Record<string, any>} values */
+export function put(model, values) {
+  for (const [name, value] of Object.entries(values)) model.set(name, value);
+  model.save_changes();
+}
+
+/** A name for an element that no other has. */
+export function newId() {
+  return `nbvis-${Math.random().toString(36).slice(2)}`;
+}
+
 /**
  * A slider with its name, its value to type, and its unit; bound to the trait.
  * @param {Model} model @param {AbortSignal} signal @param {string} name
  */
 export function slider(model, signal, name) {
   const now = () => /** @type {Control} */ (model.get("_controls")[name]), { label, help, unit } = now();
-  const id = `nbvis-${Math.random().toString(36).slice(2)}`;
+  const id = newId();
   /** @param {number} value */
-  const set = (value) => { model.set(name, value); model.save_changes(); };
+  const set = (value) => put(model, { [name]: value });
   const range = el("input", {
     type: "range", id, min: 0, max: 1, step: "any", title: help,
     oninput: () => set(valueAt(Number(range.value), now())),

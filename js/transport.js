@@ -1,5 +1,5 @@
 import { icon, iconButton } from "./panel.js";
-import { curvePoints, duration, el, extent, follow, short, tell } from "./shared.js";
+import { curvePoints, duration, el, extent, follow, put, short, tell } from "./shared.js";
 
 /**
  * @typedef {import("./shared.js").Model} Model
@@ -76,8 +76,7 @@ export function curve({ value, number, plot }) {
 export function transport(model, signal, expect, readings = SCORES) {
   const toggle = () => {
     if (!model.get("running")) expect();
-    model.set("running", !model.get("running"));
-    model.save_changes();
+    put(model, { running: !model.get("running") });
   };
   const play = el("button", { type: "button", class: "primary", onclick: toggle });
   const step = () => { expect(); tell(model, { type: "step" }); };
