@@ -74,7 +74,7 @@ class Subject:
         Raises:
             RuntimeError: if the network does not run on it; its own error is attached.
         """
-        self._content = values_of(self.network.module)
+        self._content = values_of(self.network.module.modules())
         rows = layer_rows(layers(self.network, self.image))
         output = self._answer(self.image)
         self.layers = [row for row in rows if len(row[2]) == 3 and row[2][1] * row[2][2] > 1]
@@ -120,7 +120,7 @@ class Subject:
             side: pixels.
         """
         self._corners, self._side = [(row, column) for row, column in corners], side
-        self._content = values_of(self.network.module)
+        self._content = values_of(self.network.module.modules())
         now = self._now()
         if now != self.about:
             if now[:2] != self.about[:2]:

@@ -51,10 +51,14 @@ class Imprint:
         return fingerprint(self._module) == self._fingerprint
 
 
-def values_of(module: nn.Module) -> bytes:
-    """Other bytes for other weights: what is written through `.data` leaves no trace but the values themselves."""
+def values_of(parts: Iterable[nn.Module]) -> bytes:
+    """Other bytes for other weights: what is written through `.data` leaves no trace but the values themselves.
+
+    Args:
+        parts: the modules whose own weights and buffers count, as `module.modules()` gives them.
+    """
     sums = []
-    for part in module.modules():
+    for part in parts:
         for tensor in tensors_of(part):
             values = tensor.detach().flatten()
             values = (torch.view_as_real(values).flatten() if values.is_complex() else values).float()

@@ -47,8 +47,9 @@ class Network:
 
     The module itself is only ever read: every run works on a private twin, which is in eval mode and on `device`. Its
     hooks are part of it and run on the twin, since they may change what a layer gives: a hook that records is given a
-    graph once for each pass that gradients are taken of, and once more before the first step of a run; trials and
-    passes without gradients have none. A forward pass that reaches the module from outside (a closure, a global) is
+    graph once for each pass that gradients are taken of, and once more when a run is made ready; trials and passes
+    without gradients have none. What was made ready for the last two sets of layers, with the weights up to there in a
+    faster form, is kept for the next run. A forward pass that reaches the module from outside (a closure, a global) is
     bound to the twin; where that cannot be done, it is refused before it runs. What it draws from torch's random
     numbers comes from a generator of our own. NumPy's and Python's have one stream for all: if the code of a forward
     pass draws from them they are put back after each pass, with what other threads drew from them meanwhile.

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 import torch
@@ -18,7 +19,7 @@ from .activations import Activations, Layout
 from .batching import Batching, batching
 from .imprint import Contents, Imprint, values_of
 from .layers import count_calls, explained, forward
-from .network import Network
+from .network import Network, named
 from .random_state import unchanged_chance
 
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
@@ -62,7 +63,7 @@ class Prepared:
         self._trial = images[:1].detach()
         self._shown_trial: tuple[Activations, list[str]] | None = None
         self._try()
-        self._new = _State(network, self._module)
+        self._new = _State(network, self._module, [*self._own, *chain.from_iterable(self._pairs)])
 
     @classmethod
     def of(cls, network: Network, names: Sequence[str], images: Tensor, copied: Copied = "all") -> "Prepared":
@@ -191,18 +192,25 @@ class Prepared:
 
 
 class _State:
-    """What there was when a prepared network was made: all that its answers can depend on."""
+    """What there was when a prepared network was made: all that its answers can depend on.
 
-    def __init__(self, network: Network, own: nn.Module):
-        module = network.module
+    Args:
+        network: the network.
+        own: the private copy.
+        copied: names of the modules whose weights it has in another form.
+    """
+
+    def __init__(self, network: Network, own: nn.Module, copied: Sequence[str]):
+        module, parts = network.module, named(network.module)
         self._module, self._preprocess, self._device = module, network.preprocess, network.device
         self._contents, self._own_contents = Contents(module), Contents(own)
         self._imprint, self._own_imprint = Imprint(module), Imprint(own)
         # A function that was bound to the copy holds what others may put something else for.
         bound = Contents(network.twin()).functions != self._contents.functions
         self._lasting = self._contents.known and self._own_contents.known and not bound
-        # Weights that were copied into another form do not follow what is written through `.data`.
-        self._values = values_of(module) if self._lasting else b""
+        # Weights that were copied into another form do not follow what is written through `.data`, as the others do.
+        self._copied = [parts[name] for name in copied]
+        self._values = values_of(self._copied) if self._lasting else b""
 
     def own_holds(self, own: nn.Module) -> bool:
         """Whether the private copy is the one that was made, and as it was."""
@@ -212,7 +220,7 @@ class _State:
         """Whether a new one would be made from the same."""
         same = (network.module, network.preprocess, network.device) == (self._module, self._preprocess, self._device)
         unchanged = same and self._contents.unchanged() and self._imprint.holds()
-        return unchanged and values_of(network.module) == self._values
+        return unchanged and values_of(self._copied) == self._values
 
 
 def _key(names: Sequence[str], images: Tensor, copied: Copied) -> Hashable:
