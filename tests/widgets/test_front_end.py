@@ -62,7 +62,9 @@ def own_classes(widget):
 
 def test_every_trait_that_the_front_end_names_exists_and_is_synced(widget, source):
     named = names_in(source, r'model\.[gs]et\("\w+"', r"follow\(model, signal, \[[^\]]*\]")
-    assert len(named) > 10 and named <= set(widget.keys)
+    written = re.findall(r"put\(model, \{ (.*?) \}\)", source)
+    put = {name for each in written for name in re.findall(r"(?:^|, )(\w+)(?=[:,]|$)", each)}
+    assert len(named) > 10 and put and named | put <= set(widget.keys)
 
 
 def test_the_sliders_are_the_numbers(widget, source):
