@@ -342,10 +342,12 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
         """Tells the session which options are not what they were."""
         names = ("lr", "steps", "jitter", "rotation", "octaves", "octave_scale", "seed")
         options: dict[str, Any] = {name: getattr(self, name) for name in names}
-        options |= {"objective": self._objective(), "images": self._start_image()}
+        objective = self._objective()
+        # Until an objective of one's own is known to fit, the run keeps the one it has.
+        options |= {"objective": objective or self._options.get("objective"), "images": self._start_image()}
         changed = {name: value for name, value in options.items() if not same(self._options.get(name), value)}
         self._options = options
-        self.expression = "" if options["objective"] is None else str(options["objective"])
+        self.expression = "" if objective is None else str(objective)
         if hasattr(self, "_session"):
             self._changed(changed, remake=True)
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from nbvis import DreamCanvas
 from nbvis.engine import Network, activity, channel, custom
+from nbvis.widgets import dream_canvas
 
 LONG = 60.0
 
@@ -269,6 +270,23 @@ def test_a_dream_from_noise_goes_on_whatever_other_canvases_dream_from(make, net
     canvas.seed = 4
     canvas.seed = 3
     assert canvas._session.differing == set() and canvas.notes == ""
+
+
+def test_an_objective_that_takes_long_to_check_leaves_the_run_its_own_until_then(make, monkeypatch):
+    canvas, may = make(octaves=1, steps=3), threading.Event()
+    before = canvas.expression
+    check = dream_canvas.check_objective
+    monkeypatch.setattr(dream_canvas, "check_objective", lambda *given: may.wait(LONG) and check(*given))
+    canvas.step()
+    assert canvas.wait(LONG)
+    canvas.objective = channel("2", 1) * 2.0
+    canvas._session.step()
+    assert canvas._session.wait(LONG) and canvas._session.state == "paused", canvas._session.error
+    assert str(canvas._session.options["objective"]) == before
+    may.set()
+    assert canvas.wait(LONG) and canvas.expression == str(canvas.objective)
+    canvas.step()
+    assert canvas.wait(LONG) and canvas._session.options["objective"] is canvas.objective
 
 
 def test_a_mask_confines_the_dream(make, network, image):
