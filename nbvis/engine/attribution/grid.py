@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ..network.layers import OUTPUT, LayerError, explained
+from ..network.layers import OUTPUT, LayerError, traced_pass
 from ..network.network import Network, named
 from ..network.random_state import unchanged_chance
 from ..tracing.axes import Axes
@@ -35,10 +35,7 @@ def last_with_space(network: Network, images: Tensor) -> str:
     for name, part in named(twin).items():
         if name != OUTPUT:
             part.register_forward_hook(hook(name))
-    with torch.no_grad(), unchanged_chance():
-        entered = explained(network, images, lambda: network.enter(images[:1]))
-        with trace.from_input(entered, twin):
-            explained(network, images, lambda: twin(entered))
+    traced_pass(network, twin, images, trace)
     if not found:
         raise LayerError("no layer of this network has rows and columns, so there is no class activation map")
     names = list(found)

@@ -100,11 +100,16 @@ def layers(network: Network | nn.Module, images: Images) -> list[Layer]:
     for name, module in twin.named_modules():
         if name != OUTPUT:
             module.register_forward_hook(hook(name))
+    traced_pass(network, twin, images, trace)
+    return list(found.values())
+
+
+def traced_pass(network: Network, twin: nn.Module, images: Tensor, trace: Trace) -> None:
+    """Runs a network's private copy on the first image, with whatever hooks it has, and has a trace follow it."""
     with torch.no_grad(), unchanged_chance():
         entered = explained(network, images, lambda: network.enter(images[:1]))
         with trace.from_input(entered, twin):
             explained(network, images, lambda: twin(entered))
-    return list(found.values())
 
 
 @steadily

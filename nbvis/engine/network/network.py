@@ -90,7 +90,7 @@ class Network:
         self.device = _best_device() if device == "auto" else torch.device(device)
         self.name = type(eager(module)).__name__
         self.observers: list[Callable[[nn.Module], AbstractContextManager[object]]] = []
-        self.kept = Shelf()  # what runs have made ready
+        self.ready = Shelf()
         self._kept: list[KeptTwin] = []
         self._entrances: list[Entrance] = []
 
@@ -195,7 +195,7 @@ class Network:
 
     def __getstate__(self) -> dict[str, Any]:
         """All but what is kept for the next run, so that a copy makes its own."""
-        return {**vars(self), "kept": Shelf(), "_kept": [], "_entrances": []}
+        return {**vars(self), "ready": Shelf(), "_kept": [], "_entrances": []}
 
     @classmethod
     def torchvision(cls, name: str, weights: str | None = "DEFAULT", device: str | torch.device = "auto") -> "Network":

@@ -68,14 +68,14 @@ class Prepared:
     @classmethod
     def of(cls, network: Network, names: Sequence[str], images: Tensor, copied: Copied = "all") -> "Prepared":
         """The same as one made anew: one that was kept, as long as the network is what it was, or else a new one."""
-        kept: Prepared | None = network.kept.take(_key(names, images, copied))
+        kept: Prepared | None = network.ready.take(_key(names, images, copied))
         return kept if kept and kept._new.holds(network) else cls(network, names, images, copied)
 
     def keep(self) -> None:
         """Leaves it to whoever needs the same next, if nothing has happened to it since it was made."""
         untouched = self.network is self._original and not self.batching.fresh and self._new.own_holds(self._module)
         if untouched:
-            self._original.kept.put(_key(self.names, self._trial, self._copied), self)
+            self._original.ready.put(_key(self.names, self._trial, self._copied), self)
 
     def probe(self) -> tuple[Activations, list[str]]:
         """The activations for one picture, and those layers from which no gradient flows back; run once."""
