@@ -1,6 +1,7 @@
 """Arguments: checked before any work starts, with errors that say what would have worked."""
 
 import difflib
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,12 +28,13 @@ def whole(value: Any, what: str, least: int = 0) -> int:
     return value.__index__()
 
 
-def checked_lr(lr: float) -> float:
-    """The learning rate, if it is a number from 0 up.
+def number(value: Any, what: str, least: float = 0, most: float = math.inf) -> float:
+    """The value, if it is a finite number from `least` to `most`.
 
     Raises:
-        ValueError: otherwise.
+        ValueError: otherwise; the message says what it is for.
     """
-    if not (isinstance(lr, int | float) and 0 <= lr < float("inf")):
-        raise ValueError(f"lr is a number from 0 up, not {lr!r}")
-    return lr
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most or value == math.inf:
+        end = "up" if most == math.inf else f"to {most:g}"
+        raise ValueError(f"{what} is a number from {least:g} {end}, not {value!r}")
+    return value

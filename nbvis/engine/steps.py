@@ -21,12 +21,12 @@ class Step:
 
     Attributes:
         index: from 0, over the whole run.
-        total: number of steps in the whole run, as planned now.
+        total: number of steps in the whole run, as planned now; None if it has no end.
         notes: sentences that a user should read.
     """
 
     index: int
-    total: int
+    total: int | None
     notes: tuple[str, ...]
 
 

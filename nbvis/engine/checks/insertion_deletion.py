@@ -106,10 +106,35 @@ def faithfulness(
             f"references of {tuple(references.insertion['random'].shape)} scores do not fit "
             f"{len(images)} images and {points + 1} points"
         )
-    ranks = torch.stack([_ranks(each, cell, (images.shape[2], images.shape[3])) for each in maps.values()])
+    fractions, curves = _curves(passes, torch.stack([*maps.values()]), cell, points, blanked(images, blank), chunk)
+    deletion, insertion = ({name: curves[:, k, :, way] for k, name in enumerate(maps)} for way in range(2))
+    if references is not None:
+        insertion = {**references.insertion, **insertion}
+        deletion = {**references.deletion, **deletion}
+    areas = [{name: torch.trapezoid(c, fractions) for name, c in each.items()} for each in (insertion, deletion)]
+    return Faithfulness(fractions, insertion, deletion, areas[0], areas[1], [*passes.notes, *_notes(plane, *areas)])
+
+
+def _curves(
+    passes: Passes, planes: Tensor, cell: int, points: int, empty: Tensor, chunk: int | None
+) -> tuple[Tensor, Tensor]:
+    """The scores as the images are covered and uncovered in the order of each map.
+
+    Args:
+        passes: the network and the images.
+        planes: the maps, (maps, batch, 1, height, width).
+        cell: side of a cell in pixels.
+        points: steps of each curve.
+        empty: the images with everything taken out of them.
+        chunk: images that the network sees at once; None to choose.
+
+    Returns:
+        Fractions (points + 1,), and scores (batch, maps, points + 1, 2): of deletion, then of insertion.
+    """
+    images = passes.images
+    ranks = torch.stack([_ranks(each, cell, (images.shape[2], images.shape[3])) for each in planes])
     number = int(ranks.max()) + 1
     counts = torch.linspace(0, number, points + 1).round()
-    empty = blanked(images, blank)
 
     def shown(rows: Tensor, samples: Tensor) -> Tensor:
         which, point, inserted = samples // (2 * points + 2), samples // 2 % (points + 1), samples % 2 == 1
@@ -118,18 +143,10 @@ def faithfulness(
 
     # Settled on the whole batch first, since a chunk shows only some of the images, and blanks at that.
     passes.scores(images)
-    curves = images.new_zeros(len(images), len(maps) * (points + 1) * 2)
-    for row, sample, value in passes.sampled(shown, curves.shape[1], chunk, asked.chances):
+    curves = images.new_zeros(len(images), len(planes) * (points + 1) * 2)
+    for row, sample, value in passes.sampled(shown, curves.shape[1], chunk, passes.target.chances):
         curves[row, sample] = value
-    curves = curves.view(len(images), len(maps), points + 1, 2)
-    deletion = {name: curves[:, k, :, 0] for k, name in enumerate(maps)}
-    insertion = {name: curves[:, k, :, 1] for k, name in enumerate(maps)}
-    fractions = (counts / number).to(images)
-    if references is not None:
-        insertion = {**references.insertion, **insertion}
-        deletion = {**references.deletion, **deletion}
-    areas = [{name: torch.trapezoid(c, fractions) for name, c in each.items()} for each in (insertion, deletion)]
-    return Faithfulness(fractions, insertion, deletion, areas[0], areas[1], [*passes.notes, *_notes(plane, *areas)])
+    return (counts / number).to(images), curves.view(len(images), len(planes), points + 1, 2)
 
 
 def blanked(images: Tensor, blank: str | float | Tensor) -> Tensor:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from ..attribution.targets import is_distribution
 from ..network.images import Images, checked_images
-from ..network.layers import explained
 from ..network.network import Network, as_network
+from ..network.pass_errors import explained
 from ..network.random_state import unchanged_chance
 from ..network.snapshots import steadily
 

@@ -14,7 +14,8 @@ from ..attribution.grid import last_with_space
 from ..attribution.method import Method, Place
 from ..attribution.methods import method_of
 from ..network.images import Images, checked_images
-from ..network.network import Network, as_network, named
+from ..network.layer_names import named
+from ..network.network import Network, as_network
 from ..network.random_state import unchanged_chance
 from ..network.snapshots import steadily
 from ..network.twin import eager
@@ -205,7 +206,7 @@ def _randomised(network: Network, places: list[str], seed: int) -> Network:
             if weight is not None:
                 order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
                 weights[key] = nn.Parameter(weight.flatten()[order].view(weight.shape), requires_grad=False)
-    return Network(twin, preprocess=network.preprocess, labels=network.labels, device=network.device)
+    return Network(twin, preprocess=network.preprocess, labels=network.labels, device=network.device, pair=network.pair)
 
 
 def _sizes(found: Tensor) -> Tensor:

@@ -1,80 +1,85 @@
-"""The activations of a pass, with the axes that a traced pass has shown."""
+"""The activations of a network's layers: of one pass over images, and during your own forward passes."""
 
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
-from weakref import WeakKeyDictionary
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 
-from ..tracing.axes import Axes
-from ..tracing.trace import Trace
+from .call_counts import count_calls
+from .forward_hooks import forward, tapped
+from .images import Images, as_images
+from .layout import Activations, Layout
+from .network import Network, as_network
+from .pass_errors import explained
 from .random_state import unchanged_chance
+from .snapshots import steadily
+from .twin import eager
+from .uncompiled import uncompiled
 
 
-class Activations(dict[str, Tensor]):
-    """What layers returned, by name.
+@steadily
+def activations(network: Network | nn.Module, images: Images, names: Sequence[str]) -> dict[str, Tensor]:
+    """What the named layers answer to the images; the forward pass runs no further than the last one needed.
 
-    Attributes:
-        axes: which of its dimensions are channels, rows and columns, by name, as far as they were traced.
+    An activation is what the layer returned at that moment: a later in-place ReLU does not change it.
+
+    Args:
+        network: a `Network` or a bare module.
+        images: (batch, channels, height, width).
+        names: layer names; "name:0", "name:1", … address the calls of a layer that is called several times, the bare
+            name its last call, and "" the network's output.
+
+    Returns:
+        The activation of each name, as its layer returns it: (batch, channels, height, width) or shorter, or in an
+        order of its own, which `layers` tells; detached.
+
+    Raises:
+        ValueError: if a layer does not exist or is not called; the message names those that are.
+        RuntimeError: if the network does not run on the images; its own error is attached.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+        >>> activations(net, torch.rand(2, 3, 9, 9), ["0"])["0"].shape
+        torch.Size([2, 8, 7, 7])
     """
-
-    def __init__(self, found: Mapping[str, Tensor] | None = None, axes: Mapping[str, Axes] | None = None):
-        super().__init__(found or {})
-        self.axes: dict[str, Axes] = dict(axes or {})
-
-    def of_image(self, index: int) -> "Activations":
-        """Those of one image of the batch."""
-        return Activations({name: each[index : index + 1] for name, each in self.items()}, self.axes)
-
-
-def axes_of(activations: Mapping[str, Tensor]) -> Mapping[str, Axes]:
-    """The axes of those that were traced."""
-    return activations.axes if isinstance(activations, Activations) else {}
+    network, images = as_network(network), as_images(images)
+    if isinstance(names, str):
+        raise TypeError(f"names is a list of layer names, such as [{names!r}], not one string")
+    with torch.no_grad(), unchanged_chance():
+        calls = count_calls(network, images, names)
+        twin = network.twin()
+        found = explained(network, images, lambda: forward(twin, network.enter(images), names, calls, Layout()))
+    return Activations({name: found[name].detach() for name in names}, found.axes)
 
 
-def planes(activations: Mapping[str, Tensor], name: str) -> Tensor:
-    """A layer's activation as (batch, channels, rows, columns), or (batch, channels, …) without a grid."""
-    axes = axes_of(activations).get(name)
-    return activations[name] if axes is None else axes.planes(activations[name])
+@contextmanager
+def capture(network: Network | nn.Module, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """The named layers' activations during your own forward passes, with their graph, as a dict that fills itself.
 
+    Args:
+        network: a `Network` or a bare module; hooks stay on it only inside the `with` block. Compiled modules run as
+            they are written inside it, in every thread.
+        names: layer names, addressed as for `activations`.
 
-class Layout:
-    """Which dimensions of some layers' outputs are channels, rows and columns, traced once for each size of image."""
+    Yields:
+        A dict from name to activation, renewed by each forward pass.
 
-    def __init__(self):
-        self._known: dict[tuple[int, ...], dict[str, Axes]] = {}
-        self._always: dict[str, Axes] | None = None
+    Raises:
+        ValueError: if a layer does not exist.
 
-    def run(self, module: nn.Module, inputs: Tensor, once: Callable[[Trace | None], Activations]) -> Activations:
-        """What one pass finds, with axes: those known, or by a trace of the pass.
-
-        Args:
-            module: what runs.
-            inputs: what it is given.
-            once: makes the pass and returns what it found; a trace is to be asked for the axes on the way.
-        """
-        size = tuple(inputs.shape[2:])
-        known = self._always if self._always is not None else self._known.get(size)
-        if known is None:
-            trace, shy = Trace(), any(isinstance(part, _SHY) for part in module.modules())
-            with trace.from_input(inputs, module), unchanged_chance() if shy else nullcontext():
-                found = once(trace)
-            known = self._known[size] = found.axes
-            if all(axes.any_size for axes in known.values()):
-                self._always = known
-            if not shy:
-                return found
-        found = once(None)
-        found.axes = known
-        return found
-
-
-def layout_of(twin: nn.Module, names: tuple[str, ...]) -> Layout:
-    """The layout of these layers in a twin; as long as the twin is kept it need not be traced again."""
-    return _of_twins.setdefault(twin, {}).setdefault(names, Layout())
-
-
-_of_twins: WeakKeyDictionary[nn.Module, dict[tuple[str, ...], Layout]] = WeakKeyDictionary()
-
-_SHY = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder)
-"""Where somebody watches these round otherwise, since they leave their fast way."""
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+        >>> with capture(net, ["0"]) as seen:
+        ...     _ = net(torch.rand(1, 3, 9, 9))
+        >>> seen["0"].shape
+        torch.Size([1, 8, 7, 7])
+    """
+    network = as_network(network)
+    with uncompiled(), tapped(eager(network.module), names) as found:
+        # `network(images)` runs a twin, which the hooks on the module itself know nothing of.
+        network.observers.append(observer := lambda twin: tapped(twin, names, found=found))
+        try:
+            yield found
+        finally:
+            network.observers.remove(observer)

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import _get_current_function_mode_stack
 
-from .activations import Activations
+from .call_counts import count_calls
+from .forward_hooks import forward, tapped
 from .guard import TwinError
-from .layers import OUTPUT, count_calls, forward, tapped
+from .layer_names import OUTPUT
+from .layout import Activations
 from .network import Network
 from .random_state import unchanged_chance
 

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from ..tracing.receptive_field import flat
 from .code_names import Uses
-from .random_state import Deal, Draws, Recomputed, Refusal, borrowed, dealing
+from .random_draws import Draws, Recomputed
+from .random_state import Deal, Refusal, dealing
+from .random_streams import borrowed
 
 CALL = "_compiled_call_impl"
 """Where `nn.Module.__call__` looks first for what to call: a twin has its guard there."""
@@ -49,6 +51,11 @@ class Guard:
             for tensor in (*part._parameters.values(), *part._buffers.values(), *vars(part).values()):
                 if isinstance(tensor, Tensor):
                     self.tensors[id(tensor)] = tensor, name
+
+    @property
+    def lost(self) -> bool:
+        """Whether it can no longer reach the twin: the garbage collector had it, though a finalizer may keep it."""
+        return self._twin() is None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the twin."""

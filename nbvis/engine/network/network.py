@@ -8,38 +8,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
-from ..arguments import near
-from .activations import Activations, axes_of
 from .images import Images, as_images
 from .imprint import tensors_of, versions_of, weights_of
 from .kept_twin import KeptTwin
+from .layer_names import named
+from .layout import Activations, axes_of
+from .pair import Pair, halves, side_by_side
 from .preprocess import Entrance
 from .random_state import unchanged_chance
+from .shelf import Shelf
+from .torchvision_models import torchvision_model
 from .twin import eager, twin_of
 
 _T = TypeVar("_T")
-
-
-class Shelf:
-    """What was made for a network with some effort, kept for whoever needs the same again; only the newest few.
-
-    Who takes something has it alone, and puts it back.
-    """
-
-    MOST = 2
-
-    def __init__(self):
-        self._kept: dict[Hashable, Any] = {}
-
-    def take(self, key: Hashable) -> Any:
-        """What was put there under this key, which is then gone; None if there is nothing."""
-        return self._kept.pop(key, None)  # one thread gets it, whoever asks at the same time
-
-    def put(self, key: Hashable, value: Any) -> None:
-        """Keeps it."""
-        self._kept[key] = value
-        for older in list(self._kept)[: -self.MOST]:
-            self._kept.pop(older, None)
 
 
 class Network:
@@ -54,6 +35,11 @@ class Network:
     numbers comes from a generator of our own. NumPy's and Python's have one stream for all: if the code of a forward
     pass draws from them they are put back after each pass, with what other threads drew from them meanwhile.
 
+    It may be trained in another thread while a run goes: each step has all its weights of one moment of the last
+    second. Once they change under a step, it is made again on a copy of them, and from then on the run takes another
+    about twice a second; its `notes` say how many, and how long one took. PyTorch does not count what is written
+    through `.data`: `with torch.no_grad(): weight.mul_(1)` tells the run of it.
+
     Args:
         module: any `nn.Module`.
         preprocess: function from images in [0, 1], (batch, channels, height, width), to what the module expects;
@@ -62,14 +48,22 @@ class Network:
         labels: the name of each class, in the order of the module's output.
         input_size: (height, width) in pixels at which the module was trained, if known.
         device: "auto" (cuda, else mps, else cpu) or anything `torch.device` takes.
+        pair: how a siamese network takes the two pictures that it compares: "inputs" for forward(first, second),
+            "channels" for one input with the channels of both, "width" for one in which they lie side by side; None
+            for a network of single pictures. Its images hold both side by side, as `side_by_side` makes them, and the
+            preprocessing is given each picture alone.
 
     Raises:
         TypeError: if `module` is not an `nn.Module`.
+        ValueError: if there is no such way to take a pair.
 
     Example:
         >>> network = Network(nn.Conv2d(3, 4, 3), preprocess=lambda images: images - 0.5, device="cpu")
         >>> network(torch.full((1, 3, 8, 8), 0.5)).shape
         torch.Size([1, 4, 6, 6])
+        >>> siamese = Network(nn.CosineSimilarity(), pair="inputs")
+        >>> siamese(side_by_side(torch.ones(1, 3, 8, 8), torch.ones(1, 3, 8, 8))).shape
+        torch.Size([1, 8, 8])
     """
 
     def __init__(
@@ -80,6 +74,7 @@ class Network:
         labels: Sequence[str] | None = None,
         input_size: tuple[int, int] | None = None,
         device: str | torch.device = "auto",
+        pair: str | Pair | None = None,
     ):
         if not isinstance(module, nn.Module):
             raise TypeError(f"a network wraps an nn.Module, not {type(module).__name__}: {module!r}")
@@ -88,11 +83,11 @@ class Network:
         self.labels = None if labels is None else list(labels)
         self.input_size = None if input_size is None else (int(input_size[0]), int(input_size[1]))
         self.device = _best_device() if device == "auto" else torch.device(device)
+        self.pair = Pair.of(pair)
         self.name = type(eager(module)).__name__
         self.observers: list[Callable[[nn.Module], AbstractContextManager[object]]] = []
         self.ready = Shelf()
-        self._kept: list[KeptTwin] = []
-        self._entrances: list[Entrance] = []
+        self._private = Shelf()
 
     def __call__(self, images: Images) -> Tensor:
         """The module's output for images in [0, 1], in eval mode; gradients reach the images, never the weights."""
@@ -110,6 +105,8 @@ class Network:
             parts.append(f"{len(self.labels)} classes")
         if self.input_size:
             parts.append(f"{self.input_size[0]} × {self.input_size[1]}")
+        if self.pair:
+            parts.append(f"pairs by {self.pair.value}")
         return f"Network({', '.join(parts)})"
 
     @property
@@ -126,24 +123,27 @@ class Network:
     def enter(self, images: Tensor) -> Tensor:
         """Images in [0, 1] as the module takes them: its device, its own preprocessing, its dtype.
 
-        A preprocessing that is a module, or holds some, is a guest too: private copies of them run, in eval mode.
+        A preprocessing that is a module, or holds some, is a guest too: private copies of them run, in eval mode. Of a
+        pair each picture enters alone, and they lie side by side again.
         """
         # A copy, because a module may begin with an operation in place.
         images = images.to(self.device, self.precision, copy=True)
-        entered = images if self.preprocess is None else self._preprocessed(images)
+        if self.preprocess is None:
+            entered = images
+        elif self.pair:
+            entered = side_by_side(*(self._preprocessed(picture) for picture in halves(images)))
+        else:
+            entered = self._preprocessed(images)
         # What the preprocessing has made of another type, it has for a reason.
         return entered.to(self.dtype) if getattr(entered, "dtype", None) == self.precision else entered
 
     def _preprocessed(self, images: Tensor) -> Tensor:
         assert self.preprocess is not None
-        try:
-            entrance = self._entrances.pop()  # whoever runs meanwhile, in another thread, makes its own
-        except IndexError:
-            entrance = None
+        entrance: Entrance | None = self._private.take("entrance")
         if entrance is None or entrance.function is not self.preprocess:
             entrance = Entrance(self.preprocess)
         entered = entrance(images)
-        self._entrances[:] = [entrance]
+        self._private.put("entrance", entrance)
         return entered
 
     def read(self, found: Mapping[str, Tensor]) -> Activations:
@@ -156,6 +156,8 @@ class Network:
         """A private copy in eval mode, frozen, on `device`; it shares the storage of weights already there."""
         twin = twin_of(self.module)
         moved = any(tensor.device != self.device for part in twin.modules() for tensor in tensors_of(part))
+        if self.pair:
+            self.pair.admit(twin)
         return twin.to(self.device) if moved else twin
 
     @contextmanager
@@ -182,20 +184,17 @@ class Network:
 
     @contextmanager
     def _lent(self) -> Iterator[KeptTwin]:
-        try:
-            kept = self._kept.pop()  # whoever runs meanwhile, in another thread, makes its own
-        except IndexError:
-            kept = None
+        kept: KeptTwin | None = self._private.take("twin")
         if kept is None or kept.module is not self.module or kept.device != self.device or not kept.renewed():
             kept = KeptTwin(self.module, self.twin(), self.device)
         yield kept
         # Not after an error, which may have left anything on it.
         if kept.lasting:
-            self._kept[:] = [kept]
+            self._private.put("twin", kept)
 
     def __getstate__(self) -> dict[str, Any]:
         """All but what is kept for the next run, so that a copy makes its own."""
-        return {**vars(self), "ready": Shelf(), "_kept": [], "_entrances": []}
+        return {**vars(self), "ready": Shelf(), "_private": Shelf()}
 
     @classmethod
     def torchvision(cls, name: str, weights: str | None = "DEFAULT", device: str | torch.device = "auto") -> "Network":
@@ -216,28 +215,15 @@ class Network:
             >>> Network.torchvision("squeezenet1_1", weights=None, device="cpu")
             Network(squeezenet1_1)
         """
-        from torchvision import models
-
-        if name not in models.list_models():
-            raise ValueError(f"torchvision has no model {name!r}{near(name, models.list_models())}")
-        chosen = None
-        if weights is not None:
-            available = models.get_model_weights(name)
-            if weights not in available.__members__:
-                raise ValueError(f"{name} has no weights {weights!r}{near(weights, list(available.__members__))}")
-            chosen = available[weights]
-        # Aux heads and random initialisation of weights that are overwritten anyway would consume the caller's RNG.
-        with torch.random.fork_rng(devices=[]):
-            module = models.get_model(name, weights=chosen).eval()
-        network = cls(module, device=device)
+        found = torchvision_model(name, weights)
+        network = cls(
+            found.module,
+            preprocess=found.preprocess,
+            labels=found.labels,
+            input_size=found.input_size,
+            device=device,
+        )
         network.name = name
-        if chosen is not None:
-            preset = chosen.transforms()
-            if hasattr(preset, "mean"):  # detectors normalise inside the model
-                network.preprocess = _normalize(preset.mean, preset.std)
-            network.labels = list(chosen.meta["categories"])
-            if hasattr(preset, "crop_size"):  # segmentation takes any size
-                network.input_size = (preset.crop_size[0], preset.crop_size[0])
         return network
 
 
@@ -256,20 +242,6 @@ def as_network(network: Network | nn.Module) -> Network:
     _check_values(network)
     tensors = (t for m in network.modules() for t in tensors_of(m))
     return Network(network, device=next((t.device for t in tensors), torch.device("cpu")))
-
-
-def named(module: nn.Module) -> dict[str, nn.Module]:
-    """Every sub-module by its name as in `named_modules()`, without the marks that `torch.compile` leaves."""
-    found: dict[str, nn.Module] = {}
-
-    def visit(name: str, part: nn.Module) -> None:  # by hand, because `named_modules()` takes three times as long
-        found[name] = part
-        for key, child in part._modules.items():
-            if child is not None:
-                visit(name if key == "_orig_mod" else f"{name}.{key}" if name else key, child)
-
-    visit("", module)
-    return found
 
 
 def _check_values(module: nn.Module) -> None:
@@ -293,11 +265,3 @@ def _best_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def _normalize(mean: Sequence[float], std: Sequence[float]) -> Callable[[Tensor], Tensor]:
-    def normalize(images: Tensor) -> Tensor:
-        centre = images.new_tensor(mean).view(-1, 1, 1)
-        return (images - centre) / images.new_tensor(std).view(-1, 1, 1)
-
-    return normalize

@@ -13,7 +13,9 @@ from .binding import Binding, held
 from .code_names import uses_of_function
 from .imprint import tensors_of
 from .kept_twin import KeptTwin
-from .random_state import Draws, borrowed, dealing
+from .random_draws import Draws
+from .random_state import dealing
+from .random_streams import borrowed
 from .twin import twin_of, twins_of
 
 

@@ -145,15 +145,9 @@ class Followed(Rectifiers):
             self._overwritten[_place(args[0])] = args[0], dark or "assigned data"
             return
         target = args[0] if args and (output is args[0] or name == "__setitem__") else None
-        if target is not None:
-            made = [target]
-        elif isinstance(output, Tensor):
-            made = [output]
-        elif isinstance(output, tuple | list):
-            made = [each for each in flat(output) if isinstance(each, Tensor)]
-        else:
-            return
-        for each in made:
+        for each in flat([output]) if target is None else [target]:
+            if not isinstance(each, Tensor):
+                continue
             if not each.requires_grad:
                 if each not in self._dark:
                     self._dark[each] = dark or _TITLES.get(name, name)

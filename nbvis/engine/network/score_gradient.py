@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge
 
 _FACTORS = (2.0**10, 1.0)
 """What scores are multiplied by before they go back through half precision, whose least number is 6e-8: the mean of a
@@ -12,13 +11,13 @@ layer has gradients near that. Where the multiple overflows, the next is taken."
 
 
 def gradients(
-    scores: Tensor, places: Sequence[Tensor] | Sequence[GradientEdge], dtype: torch.dtype, retain_graph: bool = False
+    scores: Tensor, places: Sequence[Tensor], dtype: torch.dtype, retain_graph: bool = False
 ) -> list[Tensor | None]:
     """The gradient of the sum of the scores at each place, None where there is no way to it.
 
     Args:
         scores: (batch,).
-        places: leaves of the graph, or edges in it, whose first dimension is of pictures.
+        places: leaves of the graph, whose first dimension is of pictures.
         dtype: of the network between them.
         retain_graph: whether to go back again.
     """

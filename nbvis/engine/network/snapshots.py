@@ -2,21 +2,17 @@
 
 import copy
 import functools
-import gc
 import inspect
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
-from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from .imprint import Imprint, versions_of, weights_of
 from .network import Network, as_network
+from .other_threads import OtherThreads, other_threads
 from .twin import twin_of
 
 _T = TypeVar("_T")
@@ -34,8 +30,6 @@ _PAUSE = 0.0005
 _PERIOD = 0.5
 """Seconds between two snapshots while somebody trains, since a snapshot takes as long as a few steps, and a descent
 whose target moves with every update gets nowhere."""
-
-_OWN = __name__.partition(".")[0] + "."
 
 
 class Steady:
@@ -107,7 +101,7 @@ class Steady:
         """Whether a weight was written since the task began; a write counts once it is over, so it is waited for."""
         end = time.perf_counter() + _LATE
         while versions_of(self._weights) == self._versions:
-            if not _others().writing or time.perf_counter() > end:
+            if not other_threads().writing or time.perf_counter() > end:
                 return False
             time.sleep(_PAUSE)
         return True
@@ -180,82 +174,14 @@ class Steady:
                 return False
         return True
 
-    def _look(self) -> "_Others":
-        others = _others()
+    def _look(self) -> OtherThreads:
+        others = other_threads()
         self._trainers |= others.passing | others.writing
         return others
 
 
 class _DisturbedError(BaseException):
     """Ends a task that runs in vain; no `except Exception` on the way may catch it."""
-
-
-class _Others(NamedTuple):
-    """The other threads, by their idents: all, those in a forward or backward pass, and those that write weights."""
-
-    alive: set[int]
-    passing: set[int]
-    writing: set[int]
-
-
-def _others() -> _Others:
-    """Where the other threads are, seen from outside, since hooks on a guest's network or optimizer are not for us."""
-    with _uncollected():
-        return _by_frames()
-
-
-def _by_frames() -> _Others:
-    found = _Others(set(), set(), set())
-    for thread, frame in sys._current_frames().items():
-        if thread != threading.get_ident():
-            found.alive.add(thread)
-            doing = _doing(frame)
-            if doing:
-                getattr(found, doing).add(thread)
-    return found
-
-
-_collecting = threading.Lock()
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """No garbage is collected inside the block.
-
-    Up to Python 3.11 a collection may begin while another thread's frame is looked up. A finaliser that it runs, such
-    as a tensor's, lets that thread go on; the frame is gone before it was found, and memory is torn.
-    """
-    with _collecting:  # else the first to leave would switch it on for the others
-        enabled = gc.isenabled()
-        gc.disable()
-        try:
-            yield
-        finally:
-            if enabled:
-                gc.enable()
-
-
-def _doing(frame: FrameType | None) -> str:
-    """What a thread does that runs code of this frame; nothing, if it is one of our own.
-
-    The innermost tells: an optimizer may evaluate the network within its step, and stands still meanwhile.
-    """
-    found = ""
-    while frame is not None:
-        module, function = frame.f_globals.get("__name__") or "", frame.f_code.co_name
-        if module.startswith(_OWN):
-            return ""
-        if not found:
-            if (module, function) in _PASSES:
-                found = "passing"
-            elif module.startswith("torch.optim.") or (module, function) in _WRITES:
-                found = "writing"
-        frame = frame.f_back
-    return found
-
-
-_PASSES = {("torch.nn.modules.module", "_call_impl"), ("torch.autograd.graph", "_engine_run_backward")}
-_WRITES = {("torch.nn.modules.module", name) for name in ("load_state_dict", "_load_from_state_dict", "_apply")}
 
 
 def steadily(

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import OUTPUT
-from .network import Network, as_network, named
+from .layer_names import OUTPUT, named
+from .network import Network, as_network
 from .random_state import unchanged_chance
 
 SMALLEST = 4

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Literal
 
@@ -83,12 +84,12 @@ class Axes:
 
     dimensions: tuple[Dimension, ...]
 
-    @property
+    @cached_property
     def channel(self) -> int | None:
         """The dimension that counts channels; None if there is none."""
         return next((d for d, each in enumerate(self.dimensions) if "channel" in each.kinds), None)
 
-    @property
+    @cached_property
     def grid(self) -> tuple[int, int] | None:
         """Numbers of rows and columns; None where the trace shows no such grid."""
         if any("other" in each.kinds and each.inner > 1 for each in self.dimensions):
@@ -101,7 +102,7 @@ class Axes:
         """Tokens besides the grid, such as a class token."""
         return sum(each.before + each.after for each in self.dimensions)
 
-    @property
+    @cached_property
     def usual(self) -> bool:
         """Whether the order is (images, channels, rows, columns) already, or (images, channels, …) without a grid."""
         if self.grid is None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .axes import Axes, Dimension, dimension
 from .receptive_field import Field
+from .seen import Seen, mixed_along, together
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,13 @@ class Place:
 
     Attributes:
         axes: what its dimensions count; None if that is not known.
-        field: what its rows and columns see of the image; None if that is unbounded or not known.
+        field: what its rows and columns see of any image; None if that is unbounded or not known.
+        seen: what they see of the one that is traced; None if that is not known.
     """
 
     axes: Axes | None = None
     field: Field | None = None
+    seen: Seen | None = None
 
 
 UNKNOWN = Place()
@@ -85,7 +88,11 @@ def pointwise(call: Call) -> Place:
         fitting.sort(key=lambda each: (not each.has_places, not each.parts))
         found.append(fitting[0] if fitting else dimension("other", length) if length > 1 else Dimension())
     axes = Axes(tuple(found)) if known else None
-    return Place(axes, _joined(axes, [place for _, place in call.sources]))
+    return _beside(axes, [place for _, place in call.sources])
+
+
+def _beside(axes: Axes | None, places: Sequence[Place]) -> Place:
+    return Place(axes, _joined(axes, places), together(axes, [(place.axes, place.seen) for place in places]))
 
 
 def _joined(axes: Axes | None, places: Iterable[Place]) -> Field | None:
@@ -140,20 +147,10 @@ def squeezed(call: Call) -> Place:
     return replace(call.first, axes=Axes(tuple(kept)))
 
 
-def stretched(call: Call) -> Place:
-    """Values again and again along some dimensions."""
-    if call.first.axes is None:
-        return UNKNOWN
-    given, shape = call.first.axes.dimensions, call.output.shape
-    new = [dimension("other", n) if n > 1 else Dimension() for n in shape[: len(shape) - len(given)]]
-    found = [each.resized(n) for each, n in zip(given, shape[len(new) :], strict=True)]
-    return where_unmoved(call.first, Axes((*new, *found)))
-
-
 def where_unmoved(place: Place, axes: Axes) -> Place:
     """The field stays where rows and columns stayed."""
     before, now = ([each for each in every.dimensions if each.has_places] for every in (place.axes or axes, axes))
-    return Place(axes, place.field if before == now else None)
+    return Place(axes, place.field if before == now else None, place.seen and place.seen.fitting(axes))
 
 
 def reduced(call: Call) -> Place:
@@ -167,7 +164,8 @@ def reduced(call: Call) -> Place:
         each if d not in which else each.resized(1) for d, each in enumerate(axes.dimensions) if kept or d not in which
     ]
     moved = any(axes.dimensions[d].has_places for d in which)
-    return Place(Axes(tuple(found)), None if moved else call.first.field)
+    seen = mixed_along(call.first.seen, axes, which)
+    return Place(Axes(tuple(found)), None if moved else call.first.field, seen)
 
 
 def along(position: int, default: int | None = None) -> Rule:
@@ -196,7 +194,8 @@ def linear(call: Call) -> Place:
     if axes is None:
         return UNKNOWN
     new = axes.replaced(-1, dimension("channel", call.output.shape[-1]))
-    return Place(new, None if axes.dimensions[-1].has_places else call.first.field)
+    seen = mixed_along(call.first.seen, axes, [-1])
+    return Place(new, None if axes.dimensions[-1].has_places else call.first.field, seen)
 
 
 def product(call: Call) -> Place:
@@ -223,7 +222,7 @@ def joined(call: Call) -> Place:
         kinds = {kind for each in dims if each is not None for kind in each.kinds}
         (kind,) = kinds if len(kinds) == 1 else ("channel" if "channel" in kinds else "other",)
         axes = axes.replaced(d, dimension(kind, length))
-        return Place(axes, _joined(axes, [p for p in places if p is not None]))
+        return _beside(axes, [p for p in places if p is not None])
     grid, place = dims[grids[0]], places[grids[0]]
     assert grid is not None and place is not None and place.axes is not None
     if len(grids) > 1 or not {"row", "column"} <= grid.kinds:

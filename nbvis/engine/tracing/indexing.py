@@ -1,10 +1,10 @@
-"""What indexing and other ways to take a part of a tensor do to places."""
+"""What indexing and other ways to take a part of a tensor, or to repeat it, do to places."""
 
 from dataclasses import replace
 
 from .axes import Axes, Dimension, dimension
 from .dimension_rules import UNKNOWN, Call, Place, opaque, where_unmoved
-from .receptive_field import Field, Window, cut
+from .receptive_field import Window, cut
 
 
 def item(call: Call) -> Place:
@@ -53,7 +53,7 @@ def sliced(place: Place, d: int, start: int, step: int, length: int) -> Place:
     axes = place.axes.replaced(d, dimension(kind, length))
     if not step or not alone(place.axes, d):
         return Place(axes)
-    return Place(axes, place.field and looked(place.field, old, cut(start, step)))
+    return looked(place, axes, d, cut(start, step))
 
 
 def alone(axes: Axes, d: int) -> bool:
@@ -63,12 +63,25 @@ def alone(axes: Axes, d: int) -> bool:
     return len(own.parts) == 1 and not own.before + own.after and not any(own.kinds & each.kinds for each in others)
 
 
-def looked(field: Field, each: Dimension, *windows: Window) -> Field:
-    """A field after windows along a dimension of rows or of columns."""
-    sight = field.rows if each.kinds == {"row"} else field.columns
-    for window in windows:
-        sight = sight.through(window)
-    return replace(field, rows=sight) if each.kinds == {"row"} else replace(field, columns=sight)
+def looked(place: Place, axes: Axes, d: int, window: Window) -> Place:
+    """A place after a window along a dimension that holds all rows or all columns; the axes are those afterwards."""
+    assert place.axes is not None
+    old, field = place.axes.dimensions[d], place.field
+    if field is not None:
+        sight = (field.rows if old.kinds == {"row"} else field.columns).through(window)
+        field = replace(field, rows=sight) if old.kinds == {"row"} else replace(field, columns=sight)
+    seen = place.seen and place.seen.through(old.kinds, window, old.size, axes.dimensions[d].size)
+    return Place(axes, None if window.whole else field, seen)
+
+
+def stretched(call: Call) -> Place:
+    """Values again and again along some dimensions."""
+    if call.first.axes is None:
+        return UNKNOWN
+    given, shape = call.first.axes.dimensions, call.output.shape
+    new = [dimension("other", n) if n > 1 else Dimension() for n in shape[: len(shape) - len(given)]]
+    found = [each.resized(n) for each, n in zip(given, shape[len(new) :], strict=True)]
+    return where_unmoved(call.first, Axes((*new, *found)))
 
 
 def narrowed(call: Call) -> Place:

@@ -10,11 +10,15 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True)
 class Window:
-    """An operation along one dimension whose output o reads the inputs taps(o), and o + outputs the same + inputs."""
+    """An operation along one dimension whose output o reads the inputs taps(o), and o + outputs the same + inputs.
+
+    `whole` is True where it would read all there are, however many.
+    """
 
     inputs: int
     outputs: int
     taps: Callable[[int], Iterable[int]]
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,12 @@ class Sight:
 
     step: int = 1
     spans: tuple[Span, ...] = ((0, 0),)
+
+    @property
+    def stride(self) -> float:
+        """Pixels from what one index sees to what the next one does; a mean where something was enlarged."""
+        turns, rest = divmod(self.step, len(self.spans))
+        return self.step / len(self.spans) if rest else turns
 
     def at(self, index: int) -> Span:
         """(low, high) of one index."""
@@ -113,9 +123,9 @@ def transposed_window(kernel: int, stride: int, padding: int, dilation: int) -> 
 
 def proportional(before: int, after: int, taps: Callable[[int, int, int], Iterable[int]]) -> Window:
     """From `before` to `after` indices by taps(o, before, after), both numbers without their common divisor."""
-    common = math.gcd(before, after)
+    whole, common = taps is adaptive_taps and after == 1 < before, math.gcd(before, after)
     before, after = before // common, after // common
-    return Window(before, after, lambda o: taps(o, before, after))
+    return Window(before, after, lambda o: taps(o, before, after), whole)
 
 
 def cut(start: int, step: int) -> Window:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from . import dimension_rules, indexing
 from .axes import Axes, usual_axes
 from .dimension_rules import UNKNOWN, Call, Place, Rule
 from .receptive_field import Field, Sight, flat
+from .seen import Seen
 from .windows import WINDOWS
 
 
@@ -30,30 +32,44 @@ class Trace(TorchFunctionMode):
         self._fields = fields
         # A place, or None for what does not depend on the images.
         self._places: Any = WeakIdKeyDictionary()
-        self._image = (0, 0)
+        self.image: tuple[int, int] | None = None
 
     @contextmanager
-    def from_input(self, images: Tensor, module: nn.Module) -> Iterator[None]:
-        """Follows what the module computes from the images, (batch, channels, height, width), inside the block."""
+    def from_input(self, images: Tensor | Sequence[Tensor], module: nn.Module) -> Iterator[None]:
+        """Follows what the module computes from the images, (batch, channels, height, width), inside the block.
+
+        Args:
+            images: its input, or its inputs, which are of one size.
+            module: what runs.
+        """
         for part in module.modules():
             held = [*part._parameters.values(), *part._buffers.values(), *vars(part).values()]
             for each in flat(held):
                 if isinstance(each, Tensor):
                     self._places[each] = None
-        if images.dim() == 4:
-            self._image = (images.shape[2], images.shape[3])
-            field = Field(Sight(), Sight()) if self._fields else None
-            self._places[images] = Place(usual_axes(images.shape), field)
-        else:
-            self._places[images] = UNKNOWN
+        for number, each in enumerate([images] if isinstance(images, Tensor) else images):
+            self._places[each] = self._start(each, number)
         with self:
             yield
 
-    def receptive_field(self, activation: Tensor) -> tuple[int, int] | None:
-        """(height, width) in pixels that a place in the grid sees; None if unbounded, not known, or no grid."""
+    def _start(self, images: Tensor, number: int) -> Place:
+        if images.dim() != 4:
+            return UNKNOWN
+        self.image = (images.shape[2], images.shape[3])
+        place = Place(usual_axes(images.shape))
+        if not self._fields:
+            return place
+        return replace(place, field=Field(Sight(), Sight()), seen=Seen.of_image(*self.image, number))
+
+    def field(self, activation: Tensor) -> Field | None:
+        """What its rows and columns see of any image; None if unbounded, not known, or no grid."""
         place = self._places.get(activation)
-        grid = self.axes(activation).grid
-        return place.field.size if place is not None and place.field is not None and grid else None
+        return place.field if place is not None and self.axes(activation).grid else None
+
+    def seen(self, activation: Tensor) -> Seen | None:
+        """What its rows and columns see of the image that is followed; None if that is not known."""
+        place = self._places.get(activation)
+        return place.seen and place.seen.fitting(self.axes(activation)) if place is not None else None
 
     def axes(self, activation: Tensor, given: Sequence[object] = ()) -> Axes:
         """What the dimensions of an activation count; what was not seen being made is like what it was made of.
@@ -99,7 +115,7 @@ class Trace(TorchFunctionMode):
             place = None
             if sources and not name.startswith("new_") and not name.endswith("_like"):
                 place = RULES.get(name, dimension_rules.opaque)(
-                    Call(name, func, args, kwargs, sources, each, self._image)
+                    Call(name, func, args, kwargs, sources, each, self.image or (0, 0))
                 )
             if written:
                 self._write(each, place)
@@ -155,7 +171,7 @@ RULES: dict[str, Rule] = {
         "permute transpose swapaxes swapdims movedim moveaxis t T mT adjoint".split(), dimension_rules.permuted
     ),
     **dict.fromkeys("view reshape flatten unflatten ravel view_as reshape_as".split(), dimension_rules.regrouped),
-    **dict.fromkeys("expand expand_as repeat tile".split(), dimension_rules.stretched),
+    **dict.fromkeys("expand expand_as repeat tile".split(), indexing.stretched),
     **dict.fromkeys("mean sum amax amin max min prod var std argmax argmin logsumexp".split(), dimension_rules.reduced),
     **dict.fromkeys("softmax log_softmax softmin cumsum".split(), dimension_rules.along(1)),
     **dict.fromkeys("select unbind".split(), indexing.selected),

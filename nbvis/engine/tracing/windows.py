@@ -1,6 +1,6 @@
 """What convolutions, pools, borders and resizing do to places."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -33,7 +33,7 @@ def windowed(windows: Callable[..., _Windows]) -> Rule:
     """
 
     def rule(call: Call) -> Place:
-        axes, field, shape = call.first.axes, call.first.field, call.output.shape
+        axes, shape = call.first.axes, call.output.shape
         if len(shape) < 3:
             return UNKNOWN
         before = axes.dimensions if axes is not None and len(axes.dimensions) == len(shape) else ()
@@ -42,14 +42,18 @@ def windowed(windows: Callable[..., _Windows]) -> Rule:
             return Place(conventional(shape))
         sized = [each.resized(n) for each, n in zip(before[-2:], shape[-2:], strict=True)]
         now = Axes((*before[:-3], dimension("channel", shape[-3]), *sized))
-        if axes is None or field is None or not all(alone(axes, len(shape) - k) for k in (1, 2)):
+        unseen = call.first.field is None and call.first.seen is None
+        if axes is None or unseen or not all(alone(axes, len(shape) - k) for k in (1, 2)):
             return Place(now)
         found = windows(call.output, *call.args, **call.kwargs)
         if found is None:
             return Place(now)
-        for each, one in zip(before[-2:], found, strict=True):
-            field = looked(field, each, one)
-        return Place(now, field)
+        place = call.first
+        for d, one in zip((-2, -1), found, strict=True):
+            assert place.axes is not None
+            resized = place.axes.replaced(d, now.dimensions[d])
+            place = looked(place, resized, d, one)
+        return replace(place, axes=now)
 
     return rule
 
@@ -91,9 +95,7 @@ def _windows(kernel: Any, stride: Any, padding: Any, dilation: Any) -> _Windows:
 
 
 def _adaptive(output, images, output_size, *_, **__) -> _Windows:
-    sizes = list(zip(images.shape[-2:], output.shape[-2:], strict=True))
-    if any(after == 1 and before > 1 for before, after in sizes):
-        return None
+    sizes = zip(images.shape[-2:], output.shape[-2:], strict=True)
     return [proportional(before, after, adaptive_taps) for before, after in sizes]
 
 
@@ -138,24 +140,39 @@ def padded(call: Call) -> Place:
             continue
         assert place.axes is not None
         now = place.axes.replaced(d, place.axes.dimensions[d].resized(shape[d]))
-        place = Place(now, _bordered(place, d, left, right, mode, call.image))
+        each = place.axes.dimensions[d]
+        if not each.has_places:
+            place = replace(place, axes=now)
+        elif not alone(place.axes, d) or mode not in _REPEATED:
+            place = Place(now)
+        else:
+            indices = [_REPEATED[mode](o, each.size) for o in range(-left, each.size + right)]
+            seen = place.seen and place.seen.at(each.kinds, each.size, indices)
+            place = Place(now, _bordered(place, d, left, indices, mode, call.image), seen)
     return place
 
 
-def _bordered(place: Place, d: int, left: int, right: int, mode: str, image: tuple[int, int]) -> Field | None:
+_REPEATED: Mapping[str, Callable[[int, int], int]] = {
+    "constant": lambda o, size: o,
+    "replicate": lambda o, size: min(max(o, 0), size - 1),
+    "reflect": lambda o, size: size - 1 - abs(size - 1 - abs(o)),
+    "circular": lambda o, size: o % size,
+}
+"""What an index in a border repeats."""
+
+
+def _bordered(
+    place: Place, d: int, left: int, indices: Sequence[int], mode: str, image: tuple[int, int]
+) -> Field | None:
     assert place.axes is not None
     each, field = place.axes.dimensions[d], place.field
-    if field is None or not each.has_places:
-        return field
-    if mode not in ("constant", "reflect", "replicate") or not alone(place.axes, d):
+    if field is None or mode == "circular":
         return None
     rows = each.kinds == {"row"}
     sight: Sight | None = field.rows if rows else field.columns
     if mode != "constant":
-        last = each.size - 1
-        outside = [*range(-left, 0), *range(last + 1, last + 1 + right)]
-        inner = [min(max(o, 0), last) if mode == "replicate" else -o if o < 0 else 2 * last - o for o in outside]
-        sight = sight.bordered(image[0 if rows else 1], zip(outside, inner, strict=True))
+        outside = [(k - left, inner) for k, inner in enumerate(indices) if not 0 <= k - left < each.size]
+        sight = sight.bordered(image[0 if rows else 1], outside)
     if sight is None:
         return None
     sight = sight.through(window(1, 1, left, 1))
@@ -164,7 +181,14 @@ def _bordered(place: Place, d: int, left: int, right: int, mode: str, image: tup
 
 def batch_normed(call: Call) -> Place:
     """With running statistics a value depends on itself alone; with the batch's own, on all there are."""
-    return opaque(call) if call.given(5, "training", default=False) or call.first is UNKNOWN else call.first
+    if call.first is UNKNOWN:
+        return opaque(call)
+    return normed(call) if call.given(5, "training", default=False) else call.first
+
+
+def normed(call: Call) -> Place:
+    """The same shape, but each value from all rows and columns."""
+    return replace(opaque(call), seen=call.first.seen and call.first.seen.mixed(("row", "column")))
 
 
 def flat_convolution(call: Call) -> Place:
@@ -186,6 +210,8 @@ WINDOWS: dict[str, Rule] = {
     "pixel_unshuffle": windowed(_unshuffled),
     "pad": padded,
     "batch_norm": batch_normed,
+    "instance_norm": normed,
+    "group_norm": normed,
     **dict.fromkeys(("conv1d", "conv3d", "conv_transpose1d", "conv_transpose3d"), flat_convolution),
 }
 
