@@ -1,4 +1,4 @@
-"""The command `nbvis`: `nbvis demo` opens the tutorials in JupyterLab."""
+"""The command `nbvis`: `demo` opens the tutorials in JupyterLab, `collect` makes the statistics of a data set."""
 
 import argparse
 import os
@@ -12,6 +12,8 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from . import collect_command
 
 NOTEBOOK = "dream_canvas.ipynb"
 PAGE = f"/lab/workspaces/nbvis/tree/{NOTEBOOK}"  # a workspace of its own, or JupyterLab opens the reader's last tabs
@@ -27,12 +29,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command = commands.add_parser("demo", help=about, description=about)
     command.add_argument("--no-browser", action="store_true", help="only print the address")
     command.add_argument("--port", type=_port, help="port of the server (default: 8888, or the next free one)")
+    command = commands.add_parser("collect", help=collect_command.ABOUT, description=collect_command.ABOUT)
+    collect_command.add_arguments(command)
     options = parser.parse_args(arguments)
     try:
-        demo(browser=not options.no_browser, port=options.port)
+        if options.command == "collect":
+            collect_command.run(options)
+        else:
+            demo(browser=not options.no_browser, port=options.port)
     except KeyboardInterrupt:
         print()
-    except (OSError, ImportError) as error:
+    except (OSError, ImportError, ValueError, TypeError, RuntimeError) as error:
         raise SystemExit(f"nbvis {options.command}: {error}") from error
 
 

@@ -1,0 +1,1 @@
+"""What every channel of a network does over a data set."""
