@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ..network.images import Images, checked_images
-from ..network.layers import OUTPUT
-from ..network.network import Network, as_network, named
+from ..network.layer_names import OUTPUT, named
+from ..network.network import Network, as_network
+from ..network.pair import Pair
 from ..network.snapshots import steadily
 from .grid import last_with_space
 from .method import Method, Place
@@ -101,6 +102,11 @@ def attribute(
     """
     network, method = as_network(network), method_of(method)
     method.check(layer, options)
+    if method.place is Place.GRID and network.pair not in (None, Pair.WIDTH):
+        raise ValueError(
+            f"{method.label} enlarges the rows and columns of one layer to the images, and of a pair that layer sees "
+            "one picture at a time, or both at once: use gradient, guided_backprop, integrated_gradients or occlusion"
+        )
     images = checked_images(images, bounded=False).detach().to(network.device, network.precision)
     count = Target.count(target)
     if len(images) == 1 and count is not None and count > 1:

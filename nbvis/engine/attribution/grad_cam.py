@@ -4,7 +4,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..arguments import near
-from ..network.layers import LayerError, layers
+from ..network.layer_names import LayerError
+from ..network.layers import layers
 from .grid import has_space
 from .method import Found, Method, Place
 from .passes import Passes

@@ -5,8 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ..network.layers import OUTPUT, LayerError, traced_pass
-from ..network.network import Network, named
+from ..network.layer_names import OUTPUT, LayerError, named
+from ..network.layers import traced_pass
+from ..network.network import Network
 from ..network.random_state import unchanged_chance
 from ..tracing.axes import Axes
 from ..tracing.receptive_field import flat

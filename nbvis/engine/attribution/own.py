@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from ..network.code_names import uses_of_function
 from ..network.network import Network
-from ..network.random_state import Deal, Draws, borrowed, dealing
+from ..network.random_draws import Draws
+from ..network.random_state import Deal, dealing
+from ..network.random_streams import borrowed
 from ..network.twin import twin_of
 from .method import Found, Method, Place
 from .passes import Passes
@@ -82,6 +84,8 @@ def _one(
     """The map of one image, and what entered the network for it."""
     with torch.inference_mode(False), torch.enable_grad():
         module: nn.Module = twin_of(network.module, {}).to(network.device)
+        if network.pair:
+            network.pair.admit(module)
         entered = network.enter(image).detach()
         uses = uses_of_function(function)
         with dealing(Deal(0)) as deal, borrowed(uses.streams, deal), Draws(deal, uses.hidden):

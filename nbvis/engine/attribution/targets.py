@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from ..arguments import near
-from ..ascent.objectives import Objective, check_classes
-from ..network.layers import OUTPUT
+from ..ascent.objective import Objective
+from ..ascent.objectives import check_classes
+from ..network.layer_names import OUTPUT
 from ..network.network import Network
 
 
@@ -34,6 +35,8 @@ class Target:
 
     def __init__(self, network: Network, target: Any, batch: int):
         self.objective = target if isinstance(target, Objective) else None
+        if self.objective is not None and self.objective.elsewhere:
+            raise ValueError(f"{target} is of several networks, and an attribution explains one")
         self.names = (OUTPUT,) if self.objective is None else self.objective.layers
         self.output: Tensor | None = None
         self.classes: Tensor | None = None
@@ -42,6 +45,8 @@ class Target:
             self.classes = torch.tensor(self._indexes(target, batch), device=network.device)
         elif not self.names:
             raise ValueError(f"the objective {target} depends on no layer")
+        if self.objective is not None and any(term.whole or term.references for term in self.objective.terms):
+            raise ValueError(f"{target} compares pictures, and an attribution explains an image by itself")
 
     @staticmethod
     def count(target: Any) -> int | None:

@@ -1,27 +1,21 @@
-"""Dropout as data augmentation: every picture of a data set as dropout at a layer sees it, in a folder of pictures."""
+"""Dropout as data augmentation: every picture of a data set as dropout at a layer sees it, written into a folder."""
 
-import csv
-import hashlib
-import io
-import json
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..arguments import whole
 from ..network.images import as_images, checked_images
+from ..network.imprint import digest
 from ..network.network import Network, as_network
 from ..steps import last
-from .inversion import InversionStep, Layers, invert_dropout
+from .inversion import InversionStep, invert_dropout
+from .inversion_arguments import Layers
 from .masks import number_of
-
-TABLE, SETTINGS = "table.csv", "settings.json"
+from .presentation_folder import Presentation, as_stored, class_folder, read_table, refuse_others, write
 
 
 class Pictures(Protocol):
@@ -34,33 +28,6 @@ class Pictures(Protocol):
     def __getitem__(self, index: int, /) -> tuple[Any, Any]:
         """Image (channels, height, width) in [0, 1], or what else `as_images` takes, and label, a whole number."""
         ...
-
-
-@dataclass(frozen=True)
-class Presentation:
-    """One picture that `augment` wrote: a row of its table.
-
-    Attributes:
-        file: the picture, relative to the folder.
-        original: its index in the data set.
-        sample: which presentation of it this is, from 0.
-        label: its class.
-        seed: of its masks: `invert_dropout` with this seed and `p` finds the picture again.
-        p: probability of dropping, None for every dropout's own.
-        mask: NumPy file with its masks by the address of what dropped, relative to the folder.
-        loss: before the picture was rounded to 8 bits.
-        converged: whether that is within the tolerance.
-    """
-
-    file: str
-    original: int
-    sample: int
-    label: int
-    seed: int
-    p: float | None
-    mask: str
-    loss: float
-    converged: bool
 
 
 @torch.inference_mode(False)
@@ -123,11 +90,9 @@ def augment(
         )
     levels = _checked_levels(p)
     # The number of samples may grow from one call to the next.
-    settings = _settings(
-        {"layer": layer, "p": p, "seed": seed, **options},
-        {"network": _digest(network.module), "pictures": len(dataset)},
-    )
-    _refuse_others(folder / SETTINGS, settings)
+    origin = {"network": digest(network.module), "pictures": len(dataset)}
+    settings = as_stored({"layer": layer, "p": p, "seed": seed, **options, **origin})
+    refuse_others(folder, settings)
     names = list(getattr(dataset, "classes", ()))
     done = {(row.original, row.sample): row for row in read_table(folder) if (folder / row.file).exists()}
     missing = [(k, s) for s in range(samples) for k in range(len(dataset)) if (k, s) not in done]
@@ -136,71 +101,28 @@ def augment(
         drawn = [_level(levels, seed, sample, index) for index in indices]
         chosen = None if levels is None else [level for level in drawn if level is not None]
         step = last(invert_dropout(network, layer, images, p=chosen, seed=seed + sample, **options))
-        rows = [
-            Presentation(
-                f"{place}.png", index, sample, label, seed + sample, level, f"{place}.npz", loss, bool(converged)
-            )
-            for index, label, level, loss, converged in zip(
-                indices, labels, drawn, step.loss.tolist(), step.converged.tolist(), strict=True
-            )
-            for place in [f"{_class_folder(label, names)}/{index:08d}-{sample}"]
-        ]
-        _write(folder, settings, rows, step)
+        rows = _rows(step, indices, sample, labels, drawn, seed + sample, names)
+        write(folder, settings, rows, step.image, step.masks)
         done.update({(row.original, row.sample): row for row in rows})
     return [done[key] for key in sorted(done) if key[1] < samples]
 
 
-def read_table(folder: str | Path) -> list[Presentation]:
-    """The table of a folder that `augment` wrote, in the order of writing; empty if there is none yet."""
-    path = Path(folder) / TABLE
-    if not path.exists():
-        return []
-    text = path.read_text(encoding="utf-8")
-    rows = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))  # a last line cut off is not there
-    return [
-        Presentation(
-            row["file"],
-            int(row["original"]),
-            int(row["sample"]),
-            int(row["label"]),
-            int(row["seed"]),
-            float(row["p"]) if row["p"] else None,
-            row["mask"],
-            float(row["loss"]),
-            row["converged"] == "True",
-        )
-        for row in rows
-    ]
-
-
-def _write(folder: Path, settings: dict[str, Any], rows: Sequence[Presentation], step: InversionStep) -> None:
-    """The pictures and their masks first, then the table, so that what the table names is there."""
-    from PIL import Image
-
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / SETTINGS).write_text(json.dumps(settings, indent=1), encoding="utf-8")
-    pixels = (step.image.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-    for k, row in enumerate(rows):
-        path = folder / row.file
-        path.parent.mkdir(exist_ok=True)
-        Image.fromarray(pixels[k, :, :, 0] if pixels.shape[3] == 1 else pixels[k]).save(path)
-        masks = {key: _part(mask, k, len(rows)).bool().cpu().numpy() for key, mask in step.masks.items()}
-        np.savez_compressed(folder / row.mask, **masks)  # pyright: ignore[reportArgumentType]
-    table = folder / TABLE
-    text = table.read_text(encoding="utf-8") if table.exists() else ""
-    whole_lines = text[: text.rfind("\n") + 1]
-    if whole_lines != text:
-        table.write_text(whole_lines, encoding="utf-8")
-    with table.open("a", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, [each.name for each in fields(Presentation)], lineterminator="\n")
-        if not whole_lines:
-            writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
-
-
-def _part(mask: Tensor, row: int, rows: int) -> Tensor:
-    size = len(mask) // rows
-    return mask[row * size : (row + 1) * size]
+def _rows(
+    step: InversionStep,
+    indices: Sequence[int],
+    sample: int,
+    labels: Sequence[int],
+    drawn: Sequence[float | None],
+    seed: int,
+    names: Sequence[str],
+) -> list[Presentation]:
+    """The rows of the table for the pictures of one run."""
+    rows = []
+    losses, converged = step.loss.tolist(), step.converged.tolist()
+    for index, label, p, loss, done in zip(indices, labels, drawn, losses, converged, strict=True):
+        place = f"{class_folder(label, names)}/{index:08d}-{sample}"
+        rows.append(Presentation(f"{place}.png", index, sample, label, seed, p, f"{place}.npz", loss, bool(done)))
+    return rows
 
 
 def _runs(missing: Sequence[tuple[int, int]], batch: int, progress: bool) -> Iterator[tuple[list[int], int]]:
@@ -253,34 +175,3 @@ def _level(levels: tuple[float, float] | None, seed: int, sample: int, index: in
     generator = torch.Generator().manual_seed(number_of("p", seed, sample, index))
     low, high = levels
     return low + (high - low) * torch.rand((), generator=generator, dtype=torch.float64).item()
-
-
-def _class_folder(label: int, names: Sequence[str]) -> str:
-    # Zeros in front keep the order of the labels, by which `ImageFolder` numbers them.
-    name = re.sub(r"\W+", "-", str(names[label])).strip("-") if 0 <= label < len(names) else ""
-    return f"{label:04d}" + (f"-{name}" if name else "")
-
-
-def _digest(module: nn.Module) -> str:
-    """A short text that other weights do not have."""
-    found = hashlib.blake2b(digest_size=8)
-    for key, value in module.state_dict().items():
-        if isinstance(value, Tensor):
-            found.update(key.encode() + value.detach().float().cpu().numpy().tobytes())
-    return found.hexdigest()
-
-
-def _settings(chosen: dict[str, Any], origin: dict[str, Any]) -> dict[str, Any]:
-    """The settings as they come back from a file."""
-    return json.loads(json.dumps(chosen | origin, default=lambda given: getattr(given, "__qualname__", repr(given))))
-
-
-def _refuse_others(path: Path, settings: dict[str, Any]) -> None:
-    """An error if the folder was begun with other settings, for its pictures would not belong together."""
-    old = json.loads(path.read_text(encoding="utf-8")) if path.exists() else settings
-    for key in sorted(old.keys() | settings.keys()):
-        if old.get(key) != settings.get(key):
-            raise ValueError(
-                f"{path.parent} was begun with {key}={old.get(key)!r}, not {settings.get(key)!r}: "
-                "use another folder, or the same settings"
-            )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..arguments import near
 from .lbfgs import Curvature
 
 PATIENCE = 200
@@ -164,3 +165,29 @@ class LBFGS(Descent):
             direction = bound - curvature.solved(rows, gradient + curvature.times(rows, bound, scale), scale, free)
         down = (direction * gradient).sum(1) < 0
         return torch.where(down[:, None], direction, ahead - values)
+
+
+DESCENTS: dict[str, Callable[..., torch.optim.Optimizer] | None] = {
+    "lbfgs": None,
+    "adam": torch.optim.Adam,
+    "sgd": torch.optim.SGD,
+}
+"""What `invert_dropout` goes down by; "sgd" is plain gradient descent."""
+
+
+def descent_by(name: str, values: Tensor, lr: float, bounds: Bounds) -> Descent:
+    """The way down of this name.
+
+    Args:
+        name: one of `DESCENTS`.
+        values: where it starts, (rows, …).
+        lr: learning rate to begin with.
+        bounds: what the values are kept in, (low, high) or None.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    if name not in DESCENTS:
+        raise ValueError(f"no optimizer {name!r}{near(name, list(DESCENTS))}")
+    make = DESCENTS[name]
+    return LBFGS(values, bounds) if make is None else Elementwise(make, values, lr, bounds)

@@ -1,6 +1,5 @@
 """Dropout inversion: the picture that gives a network without dropout the activation it had with dropout."""
 
-import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -8,24 +7,25 @@ from functools import cached_property, partial
 import torch
 from torch import Tensor, nn
 
-from ..arguments import checked_lr, near, whole
-from ..network.images import Images, checked_images
+from ..arguments import whole
+from ..network.images import Images
 from ..network.network import Network, as_network
 from ..network.snapshots import Steady
 from ..steps import Changes, PictureStep, changed
-from .descent import LBFGS, Bounds, Descent, Elementwise
+from .descent import Bounds, Descent, descent_by
+from .inversion_arguments import (
+    InversionSettings,
+    Layers,
+    checked_bounds,
+    checked_levels,
+    checked_names,
+    checked_weights,
+    images_within,
+)
+from .inversion_notes import unreached, unreached_layers
 from .masks import checked_masks, row_numbers
 from .mismatch import Match, Posed, refuse_infinite
-from .noisy_passes import Active, Noisy, Pass
-
-DESCENTS: dict[str, Callable[..., torch.optim.Optimizer] | None] = {
-    "lbfgs": None,
-    "adam": torch.optim.Adam,
-    "sgd": torch.optim.SGD,
-}
-"""What `invert_dropout` goes down by; "sgd" is plain gradient descent."""
-
-Layers = str | Sequence[str] | Mapping[str, float]
+from .noisy_passes import Active, Noisy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,18 +56,6 @@ class InversionStep(PictureStep):
 InversionSteps = Generator[InversionStep, Changes | None, None]
 
 
-@dataclass(frozen=True)
-class _InversionSettings:
-    lr: float
-    tolerance: float
-
-    def __post_init__(self):
-        """Raises `ValueError` for a value that a run cannot have."""
-        checked_lr(self.lr)
-        if not (isinstance(self.tolerance, int | float) and 0 <= self.tolerance < math.inf):
-            raise ValueError(f"tolerance is a loss from 0 up, not {self.tolerance!r}")
-
-
 @torch.inference_mode(False)
 def invert_dropout(
     network: Network | nn.Module,
@@ -95,11 +83,8 @@ def invert_dropout(
     its own masks, its own loss and its own end: it stops, to the bit, once its loss is within the tolerance. Between
     two steps, `steps.send({"lr": 0.1})` changes `lr` or `tolerance` and returns the next step.
 
-    The network may be trained meanwhile in another thread: each step has all its weights of one moment of the last
-    second. Once they change under a step, it is made again on a copy of them, and from then on the run takes another
-    about twice a second; `notes` say how many, and how long one took. PyTorch does not count what is written through
-    `.data`: `with torch.no_grad(): weight.mul_(1)` tells the run of it. The target, with the same masks, is then found
-    anew as well, and so are loss and gradient of all rows; "lbfgs" begins anew. A step's outputs are of its weights.
+    The network may be trained meanwhile (see `Network`). The target, with the same masks, is then found anew as well,
+    and so are loss and gradient of all rows; "lbfgs" begins anew. A step's outputs are of its weights.
 
     Args:
         network: a `Network` or a bare module.
@@ -137,35 +122,25 @@ def invert_dropout(
         >>> bool(step.converged), step.masks["0"].shape
         (True, torch.Size([1, 1, 4, 4]))
     """
-    network = as_network(network)
-    settings = _InversionSettings(lr, tolerance)
-    weights = _weights(layer)
-    bounds = _checked_bounds(bounds)
-    if optimizer not in DESCENTS:
-        raise ValueError(f"no optimizer {optimizer!r}{near(optimizer, list(DESCENTS))}")
-    images = _within(images, bounds).detach().to(network.device, network.precision, copy=True)
-    samples, masks = whole(samples, "samples", least=1), checked_masks(masks)
-    steps = whole(steps, "steps")
+    network, settings = as_network(network), InversionSettings(lr, tolerance)
+    weights, bounds = checked_weights(layer), checked_bounds(bounds)
+    images = images_within(images, bounds).detach().to(network.device, network.precision, copy=True)
+    samples, steps, masks = whole(samples, "samples", least=1), whole(steps, "steps"), checked_masks(masks)
     start = images.repeat_interleave(samples, 0)
     numbers = row_numbers(images, samples, seed)
-    levels = _levels(p, len(start), samples if active == "train" else 1)
-    notes: list[str] = []
+    levels = checked_levels(p, len(start), samples if active == "train" else 1)
+    names = checked_names(names, len(start))
+    descent = descent_by(optimizer, start, lr, bounds)
 
     def pose(network: Network) -> Posed:
         noisy = Noisy(network, list(weights), images[:1], active, insert)
         clean, target = noisy.clean(start, numbers), noisy.noisy(start, numbers, levels, masks, samples)
-        notes[:] = (*noisy.notes, *_reach(noisy, images, target))
-        return noisy, clean, target
+        return Posed(noisy, clean, target, (*noisy.notes, *unreached_layers(noisy, images, target)))
 
     steady, match = Steady(network), Match(pose, weights, start)
     found = steady.run(lambda network: match.start(network, start))
     assert found is not None
-    make = DESCENTS[optimizer]
-    descent = LBFGS(start, bounds) if make is None else Elementwise(make, start, lr, bounds)
-    if names is not None and len(names) != len(start):
-        raise ValueError(f"names are those of the {len(start)} rows, not {names!r}")
-    output = partial(_output, pose, numbers)
-    return _invert(steady, match, descent, (start, *found), settings, steps, notes, output, names)
+    return _invert(steady, match, descent, (start, *found), settings, steps, partial(_output, pose, numbers), names)
 
 
 Place = tuple[Tensor, Tensor, Tensor]
@@ -179,9 +154,8 @@ def _invert(
     match: Match,
     descent: Descent,
     place: Place,
-    settings: _InversionSettings,
+    settings: InversionSettings,
     steps: int,
-    notes: Sequence[str],
     make_output: Callable[[Noisy, Tensor], Tensor | None],
     names: Sequence[str] | None,
 ) -> InversionSteps:
@@ -193,11 +167,11 @@ def _invert(
         curve.append(loss)
         converged = loss <= settings.tolerance
         ended = index + 1 >= steps or bool((converged | descent.stuck()).all())
-        said = _unreached(curve, gradient, values, descent, settings.tolerance, steps, names) if ended and steps else ()
+        said = unreached(curve, gradient, values, descent, settings.tolerance, steps, names) if ended and steps else ()
         step = InversionStep(
             index,
             steps,
-            (*notes, *match.notes, *steady.notes, *said),
+            (*match.notes, *steady.notes, *said),
             -loss,
             lambda values=values: values.clone(),
             loss=loss,
@@ -214,7 +188,7 @@ def _invert(
 
 
 def _updated(
-    match: Match, descent: Descent, place: Place, settings: _InversionSettings, index: int, network: Network
+    match: Match, descent: Descent, place: Place, settings: InversionSettings, index: int, network: Network
 ) -> Place:
     """The place after one update; target, loss and gradient are found anew first if the network has changed."""
     values, loss, gradient = place
@@ -237,105 +211,9 @@ def _updated(
     return values, torch.where(goes, height, loss), gradient
 
 
-def _unreached(
-    curve: list[Tensor],
-    gradient: Tensor,
-    values: Tensor,
-    descent: Descent,
-    tolerance: float,
-    steps: int,
-    names: Sequence[str] | None,
-) -> tuple[str, ...]:
-    """Why rows end above the tolerance, a sentence for each reason, and that pixels went where no screen follows."""
-    loss = curve[-1]
-    before = curve[-1 - max(1, len(curve) // 10)]
-    flat = descent.stuck() | (loss > 0.99 * before if len(curve) > 20 else torch.zeros_like(loss, dtype=torch.bool))
-    held = descent.held(values, gradient).flatten(1).float().mean(1)
-    reasons: dict[str, list[int]] = {}
-    for row in (loss > tolerance).nonzero().flatten().tolist():
-        if not flat[row]:
-            reason = f"and the {steps} steps are spent" if steps > 1 else "and the one step is spent"
-        elif held[row] > 0.01:
-            reason = "a plateau with pixels held at the bounds: bounds=None would let them go"
-        else:
-            reason = "a plateau: no small change of the picture brings it nearer"
-        reasons.setdefault(reason, []).append(row)
-    notes = []
-    for reason, rows in reasons.items():
-        losses = f"{loss[rows].min():.3g}" + (f" to {loss[rows].max():.3g}" if len(rows) > 1 else "")
-        which = f"Row {rows[0]}" if len(rows) == 1 else f"{len(rows)} rows ({_listed(rows)})"
-        if names is not None:
-            called = [names[row] for row in rows]
-            which = called[0][:1].upper() + called[0][1:] if len(rows) == 1 else f"{len(rows)} rows ({_listed(called)})"
-        whose = "its" if len(rows) == 1 else "their"
-        notes.append(f"{which} did not reach the tolerance of {tolerance:g}: {whose} loss is {losses}, {reason}.")
-    if values.min() < 0 or values.max() > 1:
-        notes.append(f"The picture leaves [0, 1]: its pixels go from {values.min():.3g} to {values.max():.3g}.")
-    return tuple(notes)
-
-
-def _listed(rows: Sequence[object], most: int = 8) -> str:
-    return ", ".join(map(str, rows[:most])) + (", …" if len(rows) > most else "")
-
-
 def _output(pose: Callable[[Network], Posed], numbers: Sequence[int], noisy: Noisy, images: Tensor) -> Tensor | None:
     def output(network: Network) -> Tensor | None:
-        now = noisy if network is noisy.network else pose(network)[0]
+        now = noisy if network is noisy.network else pose(network).noisy
         return now.clean(images, numbers).output
 
     return Steady(noisy.network).run(output)
-
-
-def _reach(noisy: Noisy, images: Tensor, target: Pass) -> tuple[str, ...]:
-    """Sentences on layers that dropout does not reach; an error if it reaches none of them."""
-    reached, names = noisy.reached(images), noisy.names
-    beyond = [name for name in names if not reached.get(name, bool(target.masks))]
-    if len(beyond) < len(names):
-        return tuple(f"No dropout comes before layer {name!r}: it is held where it is." for name in beyond)
-    there = [name for name, bad in reached.items() if bad and name and ":" not in name]
-    where = f"; it does before {', '.join(map(repr, there[:12]))}" if there else " nor before any other layer"
-    way = "" if there else ": insert= puts dropout after a layer of your choice"
-    what = f"no dropout acts before layer {' or '.join(map(repr, beyond))}{where}{way}"
-    raise ValueError(". ".join((what, *noisy.notes)))
-
-
-def _weights(layer: Layers) -> dict[str, float]:
-    names = [layer] if isinstance(layer, str) else layer
-    weights = dict(names) if isinstance(names, Mapping) else dict.fromkeys(names, 1.0)
-    if not weights or not all(isinstance(w, int | float) and 0 < w < math.inf for w in weights.values()):
-        raise ValueError(f"layer is a name, several, or {{name: weight}} with weights above 0, not {layer!r}")
-    return weights
-
-
-def _levels(p: float | Sequence[float] | Tensor | None, rows: int, together: int) -> list[float | None]:
-    if p is None:
-        return [None] * rows
-    try:
-        levels = torch.as_tensor(p, dtype=torch.float64).cpu()
-    except (TypeError, ValueError):
-        levels = torch.tensor(torch.nan)
-    if levels.dim() > 1 or (levels.dim() and len(levels) != rows) or not ((levels >= 0) & (levels <= 1)).all():
-        raise ValueError(f"p is a probability from 0 to 1, or one for each of the {rows} rows, not {p!r}")
-    found = levels.expand(rows).tolist()
-    if any(found[k] != found[k - k % together] for k in range(rows)):
-        raise ValueError('with active="train" the samples of a picture are one batch and share one p')
-    return found
-
-
-def _within(images: Images, bounds: Bounds) -> Tensor:
-    images = checked_images(images, bounded=bounds == (0, 1))
-    if bounds is not None and (images.min() < bounds[0] or images.max() > bounds[1]):
-        raise ValueError(f"images must lie in bounds={bounds}, not in [{images.min():.4g}, {images.max():.4g}]")
-    return images
-
-
-def _checked_bounds(bounds: Bounds) -> Bounds:
-    if bounds is None:
-        return None
-    try:
-        low, high = map(float, bounds)
-    except (TypeError, ValueError):
-        low, high = 1.0, 0.0
-    if not low < high:
-        raise ValueError(f"bounds is (lowest, highest) or None, not {bounds!r}")
-    return low, high

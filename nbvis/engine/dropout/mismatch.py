@@ -2,17 +2,32 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..network.network import Network
+from ..network.pass_errors import without_gradient
 from ..network.prepared import Prepared
 from ..network.score_gradient import gradients
 from .noisy_passes import Noisy, Pass
 
-Posed = tuple[Noisy, Pass, Pass]
-"""A network, what the images that it starts from give without dropout, and what they give with it: the target."""
+
+class Posed(NamedTuple):
+    """What is asked of a network.
+
+    Attributes:
+        noisy: the network.
+        clean: what the images that it starts from give without dropout.
+        target: what they give with dropout.
+        notes: sentences on dropout that stays off, and on layers that none reaches.
+    """
+
+    noisy: Noisy
+    clean: Pass
+    target: Pass
+    notes: tuple[str, ...]
 
 
 class Match:
@@ -32,11 +47,12 @@ class Match:
     def __init__(self, pose: Callable[[Network], Posed], weights: Mapping[str, float], start: Tensor):
         self._pose, self._weights, self._start = pose, weights, start
         self._prepared: Prepared | None = None
+        self._notes: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on how the pictures are shown to the network."""
-        return self._prepared.batching.notes if self._prepared else ()
+        """Sentences on the dropout, and on how the pictures are shown to the network."""
+        return (*self._notes, *(self._prepared.batching.notes if self._prepared else ()))
 
     def start(self, network: Network, images: Tensor) -> tuple[Tensor, Tensor] | None:
         """Takes the target from this network, unless it is the one before with the weights it had.
@@ -51,7 +67,7 @@ class Match:
             with self.noisy.dropouts:
                 if not self._prepared.refresh(network):
                     return None
-        self.noisy, self.clean, self.target = self._pose(network)
+        self.noisy, self.clean, self.target, self._notes = self._pose(network)
         same = torch.ones(len(images), dtype=torch.bool, device=images.device)
         for name in self._weights:
             if not torch.isfinite(self.target.activations[name]).all():
@@ -77,10 +93,7 @@ class Match:
         losses = []
         for name, weight in self._weights.items():
             if not found[name].requires_grad:
-                raise RuntimeError(
-                    f"no gradient flows back from layer {name!r}: the network detaches it, "
-                    "or an operation before it cannot be differentiated"
-                )
+                raise without_gradient(name)
             difference = found[name] - self.target.activations[name][rows]
             losses.append(weight * difference.square().flatten(1).mean(1))
         loss = torch.stack(losses).sum(0)

@@ -9,11 +9,16 @@ from torch import Tensor, nn
 
 from ..arguments import near
 from ..network.batching import batching
-from ..network.layers import OUTPUT, LayerError, address, count_calls, explained, tapped
-from ..network.network import Network, as_network, eager, named
+from ..network.call_counts import count_calls
+from ..network.forward_hooks import tapped
+from ..network.layer_names import OUTPUT, LayerError, address, named
+from ..network.network import Network, as_network
+from ..network.pass_errors import explained
 from ..network.random_state import unchanged_chance
 from ..network.snapshots import steadily
-from .masks import Dropouts, Noise, Poison, keyed, refuse_unused, unheeded
+from ..network.twin import eager
+from .dropouts import Dropouts, unheeded
+from .masks import Noise, Poison, keyed, refuse_unused
 
 Active = Callable[[str, nn.Module], bool] | str | None
 
