@@ -1,38 +1,58 @@
 """Gradient ascent on an image parameter, as a generator of steps."""
 
-import inspect
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..arguments import checked_lr, near, whole
+from ..arguments import number, whole
 from ..network.images import checked_images
 from ..network.network import Network, as_network
-from ..steps import PictureStep, Steps, changed
-from .gradient import Ascent, framed
+from ..steps import Changes, PictureStep, changed
+from .gradient import Ascent
 from .image_parameters import ImageParameter
-from .objectives import Objectives
-from .settings import Settings
+from .learning_rates import LearningRate
+from .objective import Objectives
+from .optimizers import Optimizer, made_optimizer
+from .picture_masks import framed
+from .regularisers import Regulariser, regularised
 from .transforms import STANDARD, Transform, apply
-
-Optimizer = Callable[..., torch.optim.Optimizer]
-
-_LR = 0.03
-"""The learning rate where nobody chose one."""
-
-OPTIMIZERS: dict[str, Optimizer] = {
-    "adam": torch.optim.Adam,
-    "nadam": torch.optim.NAdam,
-    "adamw": torch.optim.AdamW,
-    "sgd": torch.optim.SGD,
-}
+from .weight_noise import noisy
 
 
 @dataclass(frozen=True)
-class _AscentSettings(Settings):
+class AscentStep(PictureStep):
+    """One update of an image parameter.
+
+    Attributes:
+        parameter: the image parameter after the update, from which another ascent can go on; what an objective's masks
+            hold back is held back in `image` alone.
+    """
+
+    parameter: ImageParameter
+
+
+AscentSteps = Generator[AscentStep, Changes | None, None]
+
+
+@dataclass(frozen=True)
+class _AscentSettings:
+    objective: Objectives
+    lr: float | LearningRate
     transforms: Sequence[Transform]
+    regularisers: Sequence[Regulariser]
+    weight_noise: float
+
+    def __post_init__(self):
+        """Raises `ValueError` or `TypeError` for a value that a run cannot have."""
+        if not callable(self.lr):
+            number(self.lr, "lr")
+        number(self.weight_noise, "weight_noise")
+        object.__setattr__(self, "transforms", _functions(self.transforms, "transforms", "jitter(8)"))
+        object.__setattr__(self, "regularisers", _functions(self.regularisers, "regularisers", "decay(1e-4)"))
 
 
 @torch.inference_mode(False)
@@ -42,37 +62,39 @@ def ascend(
     image: ImageParameter,
     *,
     steps: int = 256,
-    lr: float | None = None,
+    lr: float | LearningRate | None = None,
     transforms: Sequence[Transform] = STANDARD,
+    regularisers: Sequence[Regulariser] = (),
+    weight_noise: float = 0.0,
     optimizer: str | Optimizer = "nadam",
     seed: int = 0,
-) -> Steps:
+) -> AscentSteps:
     """Changes images until they score high: gradient ascent on an image parameter, as a generator of steps.
 
-    Each step transforms the images at random, runs the network as far as the objective needs, and lets the optimizer
-    follow the gradient of the score. Where the plain gradient is exactly zero, the redirected ReLU gradient is used.
-    The image parameter passed in stays as it is. Between two steps, `steps.send({"lr": 0.01})` changes `objective`,
-    `lr` or `transforms` and returns the next step.
-
-    The network may be trained meanwhile in another thread: each step has all its weights of one moment of the last
-    second. Once they change under a step, it is made again on a copy of them, and from then on the run takes another
-    about twice a second; `notes` say how many, and how long one took. PyTorch does not count what is written through
-    `.data`: `with torch.no_grad(): weight.mul_(1)` tells the run of it.
+    Each step transforms the images at random, runs the network as far as the objective needs, lets the optimizer
+    follow the gradient of the score, and regularises the pixels. Where the plain gradient is exactly zero, the
+    redirected ReLU gradient is used. The image parameter passed in stays as it is. Between two steps,
+    `steps.send({"lr": 0.01})` changes `objective`, `lr`, `transforms`, `regularisers` or `weight_noise` and returns
+    the next step. The network may be trained meanwhile (see `Network`). Published recipes are in `PRESETS`.
 
     Args:
         network: a `Network` or a bare module.
         objective: one for all images, or a list with one for each.
-        image: where it starts, a `Pixels` or a `Fourier`.
+        image: where it starts: a `Pixels`, `Fourier` or `Maco`, or one of them `Masked` or with an `Alpha`.
         steps: number of updates.
-        lr: learning rate of the optimizer; 0 leaves the image as it is. None for 0.03, or for what the function given
-            as `optimizer` has of its own.
+        lr: learning rate of the optimizer; 0 leaves the image as it is. Or a function of score and gradient, such as
+            `progress(2, most=0.1)`, for an optimizer of plain gradient steps, "sgd". None for what the function
+            given as `optimizer` has of its own, or else for what suits the image: 0.1 for a `Maco`, 0.03 for others.
         transforms: applied in turn to what the network sees; () for none.
+        regularisers: applied in turn to the pixels after each update, such as `decay(1e-4)`; only to those of `Pixels`.
+        weight_noise: standard deviation of the normal numbers around 1 that a private copy of the weights is multiplied
+            by, drawn anew for each step; 0 for none, and 0.2 is usual.
         optimizer: "adam", "nadam", "adamw", "sgd", or a function ([tensor], lr=…) → torch optimizer that minimises;
             what a function makes keeps the learning rates it was made with until one is sent.
-        seed: of the transforms.
+        seed: of the transforms and all else that is drawn.
 
     Yields:
-        A `PictureStep` for each update; `step.image` is (batch, channels, height, width) in [0, 1].
+        An `AscentStep` for each update; `step.image` is (batch, channels, height, width) in [0, 1].
 
     Raises:
         ValueError: at the call, if a layer, channel, mask, image or option does not fit; the message says what would.
@@ -81,7 +103,8 @@ def ascend(
         FloatingPointError: at the step where a score or gradient is no longer finite.
 
     Source: Erhan et al. 2009, "Visualizing higher-layer features of a deep network"; transforms and parametrisation of
-    Olah, Mordvintsev and Schubert 2017, "Feature Visualization".
+    Olah, Mordvintsev and Schubert 2017, "Feature Visualization"; noise on the weights of Bykov et al. 2022,
+    "NoiseGrad", arXiv 2106.10185.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
@@ -94,8 +117,10 @@ def ascend(
         raise TypeError(f"ascend starts from an image parameter, such as Pixels(images), not {type(image).__name__}")
     image = image.holding(image.values.detach().to(network.device, network.precision, copy=True))
     start = checked_images(image.image(), name="the image parameter's images")
-    made = _made(optimizer, image.values.requires_grad_(), lr if lr is None else checked_lr(lr))
-    settings = _AscentSettings(objective, _LR if lr is None else lr, tuple(transforms))
+    lr = lr if lr is None or callable(lr) else number(lr, "lr")
+    made = made_optimizer(optimizer, image.values.requires_grad_(), 1.0 if callable(lr) else lr, image.usual_lr)
+    settings = _AscentSettings(objective, image.usual_lr if lr is None else lr, transforms, regularisers, weight_noise)
+    _check(settings, image, made)
     steps, ascent = whole(steps, "steps"), Ascent(network, objective, start)
     return ascent.kept(_ascend(ascent, image, start, settings, steps, made, seed))
 
@@ -110,66 +135,91 @@ def _ascend(
     steps: int,
     optimizer: torch.optim.Optimizer,
     seed: int,
-) -> Steps:
-    values = image.values
+) -> AscentSteps:
     generator = torch.Generator()
-    movable = ascent.movable(start.shape[2:])
+    movable, pair = ascent.movable(start.shape[2:]), ascent.network.pair
     for index in range(steps):
         step_seed = seed * 1_000_003 + index
 
         def view(images: Tensor, now: _AscentSettings = settings, step_seed: int = step_seed) -> Tensor:
-            return apply(now.transforms, images, generator.manual_seed(step_seed))
+            generator.manual_seed(step_seed)
+            changed_at_random = functools.partial(apply, now.transforms, generator=generator)
+            return pair.alone(images, changed_at_random) if pair else changed_at_random(images)
 
         with torch.enable_grad():
-            images = framed(image.image(), start, movable)
-            score, gradient, notes = ascent.gradient(images, view, step_seed)
-            # The only minus sign: optimizers minimise, scores are to grow.
-            (values.grad,) = torch.autograd.grad(images, values, -gradient)
-        optimizer.step()
-        with torch.no_grad():
-            image.project()
-            snapshot = image.holding(values.detach().clone())
-        step = PictureStep(
+            images, price = framed(image.shown(generator.manual_seed(step_seed)), start, movable), image.price()
+            noise = functools.partial(noisy, sd=settings.weight_noise, seed=step_seed)
+            score, gradient, notes = ascent.gradient(images, view, step_seed, altered=noise)
+        _follow(image, _uphill(image.values, images, gradient, score, price), score, settings, optimizer, index)
+        snapshot = image.holding(image.values.detach().clone())
+        step = AscentStep(
             index,
             steps,
             notes,
             score,
             lambda snapshot=snapshot, movable=movable, start=start: framed(snapshot.image(), start, movable),
+            snapshot,
         )
         changes = yield step
         if changes:
             settings = changed(settings, changes)
+            _check(settings, image, optimizer)
             if "lr" in changes:
                 for group in optimizer.param_groups:
-                    group["lr"] = settings.lr
+                    group["lr"] = 1.0 if callable(settings.lr) else settings.lr
             if "objective" in changes:
                 start = step.make_image()
                 ascent.set_objective(settings.objective)
                 movable = ascent.movable(start.shape[2:])
 
 
-def _made(optimizer: str | Optimizer, values: Tensor, lr: float | None) -> torch.optim.Optimizer:
-    """The optimizer of these values, by its name or as a function makes it."""
-    if isinstance(optimizer, str):
-        if optimizer not in OPTIMIZERS:
-            raise ValueError(f"no optimizer {optimizer!r}{near(optimizer, list(OPTIMIZERS))}")
-        optimizer = OPTIMIZERS[optimizer]
-    if not callable(optimizer):
-        raise TypeError(f"optimizer is a name or a function ([tensor], lr=…) → optimizer, not {optimizer!r}")
-    own, taken = _own_lr(optimizer)
-    if lr is not None and not taken:
-        raise ValueError(f"the optimizer's function takes no lr, so there is no use for lr={lr:g}: leave it out")
-    if lr is None and own:
-        return optimizer([values])
-    return optimizer([values], lr=_LR if lr is None else lr)
+def _uphill(values: Tensor, images: Tensor, gradient: Tensor, score: Tensor, price: Tensor | None) -> Tensor:
+    """The gradient at the values, from that at the images: of the score, less what the images have to give up of it."""
+    if price is None:
+        return torch.autograd.grad(images, values, gradient)[0]
+    kept = (1 - price.detach()).view(-1, 1, 1, 1)
+    return torch.autograd.grad([images, price], values, [kept * gradient, -score.abs()])[0]
 
 
-def _own_lr(make: Optimizer) -> tuple[bool, bool]:
-    """Whether a function chooses a learning rate itself, and whether it takes one."""
-    if isinstance(make, type):  # whose default is nobody's choice
-        return False, True
-    given = inspect.signature(make).parameters
-    if "lr" in given:
-        return given["lr"].default is not inspect.Parameter.empty, True
-    taken = any(each.kind is each.VAR_KEYWORD for each in given.values())
-    return not taken, taken
+@torch.no_grad()
+def _follow(
+    image: ImageParameter,
+    gradient: Tensor,
+    score: Tensor,
+    settings: _AscentSettings,
+    optimizer: torch.optim.Optimizer,
+    index: int,
+) -> None:
+    """One update of what the images are made of, up the gradient at it."""
+    scaled = gradient
+    if callable(settings.lr):
+        scaled = gradient * settings.lr(score, gradient).view(-1, *[1] * (gradient.dim() - 1))
+    # The only minus sign: optimizers minimise, scores are to grow.
+    image.values.grad = -scaled
+    optimizer.step()
+    if settings.regularisers and image.center is not None:
+        center = image.center.to(image.values)
+        image.values.copy_(center + regularised(settings.regularisers, image.values - center, gradient, index))
+    image.project()
+
+
+def _check(settings: _AscentSettings, image: ImageParameter, optimizer: torch.optim.Optimizer) -> None:
+    """Raises `ValueError` for settings that do not go with what is optimised, or by what."""
+    if settings.regularisers and image.center is None:
+        kind = type(image).__name__
+        raise ValueError(
+            f"regularisers act on pixels, and what a {kind} optimises are none: start from Pixels(image.image()), "
+            f"or leave out {list(settings.regularisers)}"
+        )
+    if callable(settings.lr) and not isinstance(optimizer, torch.optim.SGD):
+        raise ValueError(
+            f"lr={settings.lr!r} goes by the length of the gradient, which {type(optimizer).__name__} divides by: give "
+            'optimizer="sgd", or a number'
+        )
+
+
+def _functions(given: Any, what: str, such: str) -> tuple[Callable[..., Tensor], ...]:
+    found = tuple(given) if isinstance(given, Iterable) else None
+    if found is None or not all(map(callable, found)):
+        raise TypeError(f"{what} is a list of functions, such as [{such}], not {given!r}")
+    return found

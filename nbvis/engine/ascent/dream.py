@@ -1,20 +1,20 @@
 """DeepDream: normalised gradient steps on a photograph, from a coarse scale to a fine one."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..arguments import whole
+from ..arguments import number, whole
 from ..network.images import Images, checked_images
 from ..network.network import Network, as_network
-from ..steps import PictureStep, Steps, changed
-from .gradient import Ascent, framed
-from .objectives import Objectives
-from .settings import Settings
+from ..steps import Changes, PictureStep, Steps, changed
+from .gradient import Ascent
+from .objective import Objectives
+from .picture_masks import framed
 from .transforms import warped
 
 SMOOTHING_KERNEL = 9
@@ -28,14 +28,22 @@ class DreamStep(PictureStep):
     Attributes:
         octave: the octave it belongs to, from 1.
         octaves: how many there are.
+        round: the dream it belongs to, from 1, where each begins with the picture of the one before.
+        rounds: how many there are, None where there is no end.
     """
 
     octave: int
     octaves: int
+    round: int = 1
+    rounds: int | None = 1
 
 
 @dataclass(frozen=True)
-class _DreamSettings(Settings):
+class DreamSettings:
+    """What of a dream may change while it goes; as `dream` takes it."""
+
+    objective: Objectives
+    lr: float
     steps: int
     jitter: int
     rotation: float
@@ -43,7 +51,7 @@ class _DreamSettings(Settings):
 
     def __post_init__(self):
         """Raises `ValueError` for a value that a run cannot have."""
-        super().__post_init__()
+        number(self.lr, "lr")
         whole(self.steps, "steps")
         whole(self.jitter, "jitter, in pixels,")
         if not (isinstance(self.rotation, int | float) and 0 <= self.rotation <= 360):
@@ -76,12 +84,7 @@ def dream(
     and adds `lr` times that; pixels are kept in [0, 1]. Each mask of the objective confines its own normalised
     gradient and they are added; pixels that no mask reaches stay as they are, to the bit. Between two steps,
     `steps.send({"lr": 0.01})` changes `objective`, `lr`, `steps`, `jitter`, `rotation` or `smoothing` and returns the
-    next step.
-
-    The network may be trained meanwhile in another thread: each step has all its weights of one moment of the last
-    second. Once they change under a step, it is made again on a copy of them, and from then on the run takes another
-    about twice a second; `notes` say how many, and how long one took. PyTorch does not count what is written through
-    `.data`: `with torch.no_grad(): weight.mul_(1)` tells the run of it.
+    next step. The network may be trained meanwhile (see `Network`).
 
     Args:
         network: a `Network` or a bare module.
@@ -113,13 +116,28 @@ def dream(
         >>> [tuple(step.image.shape) for step in steps]
         [(1, 3, 28, 42), (1, 3, 40, 60)]
     """
-    network = as_network(network)
+    network = dreamable(network)
     images = checked_images(images).detach().to(network.device, network.precision, copy=True)
     sizes = octave_sizes(images.shape[2], images.shape[3], octaves, octave_scale)
-    settings = _DreamSettings(objective, lr, steps, jitter, rotation, smoothing)
-    bases = _bases(images, sizes)
+    settings = DreamSettings(objective, lr, steps, jitter, rotation, smoothing)
+    bases = bases_of(images, sizes)
     ascent = Ascent(network, objective, images, trial=bases[0])
-    return ascent.kept(_dream(ascent, bases, settings, seed))
+    return ascent.kept(octave_by_octave(ascent, bases, settings, seed))
+
+
+def dreamable(network: Network | nn.Module) -> Network:
+    """The network, if it can be dreamt with.
+
+    Raises:
+        ValueError: if it compares pairs, whose octaves and shifts would mix the two pictures.
+    """
+    network = as_network(network)
+    if network.pair:
+        raise ValueError(
+            f"{network.name} compares pairs of pictures, and a dream is made of a single one, whose octaves and shifts "
+            "would mix the two: ascend(network, objective, Fourier(height, 2 * width)) optimises pairs"
+        )
+    return network
 
 
 def octave_sizes(height: int, width: int, octaves: int, octave_scale: float) -> list[tuple[int, int]]:
@@ -142,10 +160,21 @@ def octave_sizes(height: int, width: int, octaves: int, octave_scale: float) -> 
 
 
 @torch.inference_mode(False)
-def _dream(ascent: Ascent, bases: list[Tensor], settings: _DreamSettings, seed: int) -> Steps:
+def octave_by_octave(
+    ascent: Ascent, bases: list[Tensor], settings: DreamSettings, seed: int, index: int = 0
+) -> Generator[DreamStep, Changes | None, None]:
+    """The steps of a dream.
+
+    Args:
+        ascent: gives the gradients.
+        bases: the images at each octave's size, smallest first; the list is changed.
+        settings: to begin with.
+        seed: of roll and rotation, which each step draws by its own number.
+        index: that number for the first step.
+    """
     generator = torch.Generator()
     detail = torch.zeros_like(bases[0])
-    index, octaves = 0, len(bases)
+    octaves = len(bases)
     for octave, base in enumerate(bases, start=1):
         size = base.shape[2:]
         detail = _resized_to(detail, size)
@@ -177,15 +206,20 @@ def _dream(ascent: Ascent, bases: list[Tensor], settings: _DreamSettings, seed: 
                 if "objective" in changes:
                     # What was dreamed so far belongs to the picture, also where the new masks let nothing change.
                     painted = step.make_image()
-                    for later in range(octave, octaves):
-                        finer = bases[later].shape[2:]
-                        bases[later] = _painted(bases[later], _resized_to(painted - base, finer), ascent.movable(finer))
+                    _carry(painted - base, bases, octave, ascent)
                     base, detail = painted, torch.zeros_like(detail)
                     ascent.set_objective(settings.objective)
                     movable = ascent.movable(size)
 
 
-def _bases(images: Tensor, sizes: list[tuple[int, int]]) -> list[Tensor]:
+def _carry(detail: Tensor, bases: list[Tensor], octave: int, ascent: Ascent) -> None:
+    """Adds what was dreamed in one octave to the pictures of all finer ones, where the masks so far let it."""
+    for later in range(octave, len(bases)):
+        finer = bases[later].shape[2:]
+        bases[later] = _painted(bases[later], _resized_to(detail, finer), ascent.movable(finer))
+
+
+def bases_of(images: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
     """The images at each octave's size, each reduced from the next larger one."""
     bases = [images]
     for size in reversed(sizes[:-1]):
@@ -204,7 +238,7 @@ def _painted(base: Tensor, detail: Tensor, movable: Tensor | None) -> Tensor:
     return framed((base + detail).clamp(0, 1), base, movable)
 
 
-def _view(settings: _DreamSettings, generator: torch.Generator, seed: int) -> Callable[[Tensor], Tensor]:
+def _view(settings: DreamSettings, generator: torch.Generator, seed: int) -> Callable[[Tensor], Tensor]:
     """Rolls and turns all images alike; autograd then brings the gradient back by the exact adjoint."""
 
     def view(images: Tensor) -> Tensor:
@@ -218,7 +252,7 @@ def _view(settings: _DreamSettings, generator: torch.Generator, seed: int) -> Ca
     return view
 
 
-def _shape(settings: _DreamSettings, inner: int) -> Callable[[Tensor], Tensor]:
+def _shape(settings: DreamSettings, inner: int) -> Callable[[Tensor], Tensor]:
     """Smooths a gradient, if asked, and divides it by its standard deviation in each image."""
 
     def shape(gradient: Tensor) -> Tensor:

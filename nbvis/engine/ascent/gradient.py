@@ -1,21 +1,28 @@
 """Scores of an objective and their gradient at the images, once for each step."""
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..network.images import Images, checked_images
-from ..network.layers import OUTPUT
+from ..network.layer_names import OUTPUT
 from ..network.network import Network, as_network
-from ..network.prepared import Prepared
-from ..network.random_state import Deal, Draws, dealing
+from ..network.pass_errors import without_gradient
+from ..network.random_draws import Draws
+from ..network.random_state import Deal, dealing, unchanged_chance
 from ..network.relu_rules import Rectifiers, redirected
 from ..network.score_gradient import gradients
-from ..network.snapshots import Steady
-from ..steps import Steps
-from .objectives import Objective, Objectives, Term
+from ..steps import Changes, PictureStep
+from .backward_passes import backward_passes, scores_of
+from .looking import Looking
+from .objective import Objective, Objectives
+from .picture_masks import resized
+from .reference import Beside, References, View
+
+_S = TypeVar("_S", bound=PictureStep)
 
 
 class Ascent:
@@ -37,27 +44,25 @@ class Ascent:
         self.device, self.dtype = network.device, network.precision
         self._images, self._trial = images, images if trial is None else trial
         self._moved = False
-        self._steady = Steady(network)
-        self._prepared = self._for(objective, None)
+        self._looking = self._for(objective, None)
 
-    def kept(self, run: Steps) -> Steps:
+    def kept(self, run: Generator[_S, Changes | None, None]) -> Generator[_S, Changes | None, None]:
         """The run; once it is over or closed, the network as it was made ready is left to the next one."""
         try:
             yield from run
         except GeneratorExit:
-            self._prepared.keep()
+            self._looking.keep()
             raise
-        self._prepared.keep()
+        self._looking.keep()
 
     def set_objective(self, objective: Objectives) -> None:
         """Climbs another objective from now on; if it does not fit, the error leaves the old one in place."""
-        held = self._prepared
-        self._prepared = self._for(objective, held)
-        if held is not self._prepared:
-            held.keep()
+        held = self._looking
+        self._looking = self._for(objective, held)
+        held.keep(but=self._looking)
 
-    def _for(self, objective: Objectives, held: Prepared | None) -> Prepared:
-        """Takes the objective, and gives the network ready for it: what is held, if that will do."""
+    def _for(self, objective: Objectives, held: Looking | None) -> Looking:
+        """Takes the objective, and gives the networks ready for it: what is held, as far as that will do."""
         objectives = _one_for_each(objective, len(self._images))
         masks = {id(t.mask): t.mask for o in objectives for t in o.terms if t.mask is not None}
         for mask in masks.values():
@@ -65,30 +70,32 @@ class Ascent:
                 raise ValueError(
                     f"a mask must have the picture's {tuple(self._images.shape[2:])} pixels, not {tuple(mask.shape)}"
                 )
-        names = tuple(dict.fromkeys(name for o in objectives for name in o.layers))
+        references = References(objectives, self._images, self.network.pair)
+        looking = Looking(self.network, objectives, self._trial, held)
 
-        def prepare(network: Network) -> Prepared:
-            prepared = held if held and held.names == names else Prepared.of(network, names, self._trial)
-            _check(prepared, objectives)
-            return prepared
+        def prepare(now: Mapping[Network, Network]) -> None:
+            looking.prepare(now, held)
+            references.forget()
+            _check(looking, objectives, references, self._trial)
 
-        prepared = self._steady.run(prepare)
-        self.objectives = objectives
-        self._passes = _passes(objectives, self._images.shape[2:], self.device, self.dtype)
-        return prepared
+        looking.run(prepare)
+        self.objectives, self._references = objectives, references
+        self._passes = backward_passes(objectives, self._images.shape[2:], self.device, self.dtype)
+        return looking
 
     def movable(self, size: Sequence[int]) -> Tensor | None:
         """Where the objectives' masks let the images change, (batch, 1, height, width) of True; None for everywhere."""
         if any(mask is None for mask, _ in self._passes):
             return None
-        return torch.stack([_resized(mask, size) > 0 for mask, _ in self._passes if mask is not None]).any(0)
+        return torch.stack([resized(mask, size) > 0 for mask, _ in self._passes if mask is not None]).any(0)
 
     def gradient(
         self,
         images: Tensor,
-        view: Callable[[Tensor], Tensor],
+        view: View,
         seed: int,
         shape: Callable[[Tensor], Tensor] = lambda gradient: gradient,
+        altered: Callable[[Network], Network] = lambda network: network,
     ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
         """The score of each image, the gradient at the images, and sentences about how it was found.
 
@@ -99,6 +106,7 @@ class Ascent:
             view: what the network sees of them; it must draw the same each time it is called.
             seed: for a network that draws random numbers in its forward pass.
             shape: applied to each masked part's gradient before its mask.
+            altered: what each network is to be at this step.
 
         Returns:
             score (batch,), gradient like the images, and notes.
@@ -107,30 +115,39 @@ class Ascent:
             RuntimeError: if not one image has ever had a gradient.
             FloatingPointError: if a score or a gradient is NaN or infinite.
         """
-        score, gradient, notes = self._steady.run(lambda network: self._found(network, images, view, seed, shape))
+
+        def found(now: Mapping[Network, Network]) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+            return self._found({each: altered(own) for each, own in now.items()}, images, view, seed, shape)
+
+        score, gradient, notes = self._looking.run(found)
         self._moved = True
-        return score, gradient, (*notes, *self._steady.notes)
+        return score, gradient, (*notes, *self._looking.copies)
 
     def _found(
         self,
-        network: Network,
+        now: Mapping[Network, Network],
         images: Tensor,
-        view: Callable[[Tensor], Tensor],
+        view: View,
         seed: int,
         shape: Callable[[Tensor], Tensor],
     ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
-        self._prepared.refresh(network)
-        score, gradient = self._pass(images, view, seed, shape)
+        if self._looking.refresh(now):
+            self._references.forget()
+        seen = functools.partial(_seen, view=view, seed=seed)
+        show = functools.partial(self._looking.shown, seed=seed, others=True)
+        beside = self._references.seen(images.shape[2:], seen, show)
+        score, gradient, said = self._pass(images, view, seed, shape, beside)
         size = gradient.abs().flatten(1).sum(1)
         if not torch.isfinite(size + score).all():
             raise FloatingPointError(
                 f"the score is {score.tolist()} and its gradient is not finite: "
                 "the network overflowed, or the learning rate is too high"
             )
+        notes = (*self._looking.notes, *self._references.notes, *said)
         if size.all():
-            return score, gradient, self._prepared.batching.notes
+            return score, gradient, notes
         with Rectifiers(redirected):
-            _, other = self._pass(images, view, seed, shape)
+            _, other, _ = self._pass(images, view, seed, shape, beside)
         gradient = torch.where((size == 0).view(-1, 1, 1, 1), other, gradient)
         stuck = ~gradient.flatten(1).any(1)
         if stuck.all() and not self._moved:
@@ -139,7 +156,7 @@ class Ascent:
         if stuck.any():
             rows = ", ".join(str(i) for i in stuck.nonzero().flatten().tolist())
             note = f"No gradient reaches image {rows}: it stays as it is."
-        return score, gradient, (*self._prepared.batching.notes, note)
+        return score, gradient, (*notes, note)
 
     def _cannot_move(self, score: Tensor) -> str:
         what = ", ".join(str(one) for one in self.objectives[:3])
@@ -150,25 +167,28 @@ class Ascent:
 
     @torch.enable_grad()
     def _pass(
-        self, images: Tensor, view: Callable[[Tensor], Tensor], seed: int, shape: Callable[[Tensor], Tensor]
-    ) -> tuple[Tensor, Tensor]:
+        self, images: Tensor, view: View, seed: int, shape: Callable[[Tensor], Tensor], beside: Sequence[Beside]
+    ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
         images = images.detach().requires_grad_()
-        with dealing(Deal(seed)) as deal, Draws(deal):
-            seen = view(images)
-        activations = self._prepared(seen, seed)
-        count = len(self.objectives)
-        rows = [activations.of_image(i) if count > 1 else activations for i in range(count)]
+        activations = self._looking.shown(_seen(images, view, seed), seed)
+        dtype = torch.float16 if self._looking.half else self.network.dtype
         total, gradient = torch.zeros(len(images), device=self.device, dtype=self.dtype), torch.zeros_like(images)
         for k, (mask, parts) in enumerate(self._passes):
-            none = total.new_zeros(1)
-            scores = torch.cat([part.score(row) if part else none for part, row in zip(parts, rows, strict=True)])
+            scores = scores_of(parts, activations, beside)
             total = total + scores.detach()
-            (found,) = gradients(scores, [images], self.network.dtype, retain_graph=k + 1 < len(self._passes))
+            (found,) = gradients(scores, [images], dtype, retain_graph=k + 1 < len(self._passes))
             if found is None:
                 continue
             found = shape(found)
-            gradient = gradient + (found if mask is None else found * _resized(mask, images.shape[2:]))
-        return total, gradient
+            gradient = gradient + (found if mask is None else found * resized(mask, images.shape[2:]))
+        said = dict.fromkeys(note for one in self.objectives for note in one.notes(activations))
+        return total, gradient, tuple(said)
+
+
+def _seen(images: Tensor, view: View, seed: int) -> Tensor:
+    """What a view shows, with random numbers of its own."""
+    with dealing(Deal(seed)) as deal, Draws(deal):
+        return view(images)
 
 
 @torch.inference_mode(False)
@@ -176,7 +196,7 @@ def check_objective(network: Network | nn.Module, objective: Objectives, images:
     """Raises what `ascend` and `dream` would raise for this objective on these images, and starts nothing."""
     network = as_network(network)
     images = checked_images(images).detach().to(network.device, network.precision, copy=True)
-    Ascent(network, objective, images)._prepared.keep()
+    Ascent(network, objective, images)._looking.keep()
 
 
 def _one_for_each(objective: Objectives, batch: int) -> tuple[Objective, ...]:
@@ -189,62 +209,21 @@ def _one_for_each(objective: Objectives, batch: int) -> tuple[Objective, ...]:
     return objectives
 
 
-def _passes(
-    objectives: Sequence[Objective], size: Sequence[int], device: torch.device, dtype: torch.dtype
-) -> list[tuple[Tensor | None, list[Objective | None]]]:
-    """The objectives' terms in groups that share one backward pass: (mask (rows, 1, h, w) or None, one part a row).
+def _check(looking: Looking, objectives: Sequence[Objective], references: References, trial: Tensor) -> None:
+    """Scores one image, so that a channel out of range or a layer without gradient is an error before any work.
 
-    Terms with the same mask need one pass; a row with fewer masks than another sits the last ones out.
+    Objectives that look at more than an image itself score as many of it as there are.
     """
-    rows = []
-    for one in objectives:
-        groups: dict[int, list[Term]] = {}
-        # A constant has no gradient to confine; without its company it would count as reaching the whole picture.
-        company = next(term.mask for term in one.terms if term.layers)
-        for term in one.terms:
-            groups.setdefault(id(term.mask if term.layers else company), []).append(term)
-        rows.append(list(groups.values()))
-    passes = []
-    for k in range(max(len(groups) for groups in rows)):
-        parts = [Objective(tuple(groups[k])) if k < len(groups) else None for groups in rows]
-        masks = [torch.zeros(*size) if part is None else _mask(part, size) for part in parts]
-        mask = torch.stack([each.to(device, dtype) for each in masks])[:, None]
-        passes.append((None if mask.eq(1).all() else mask, parts))
-    return passes
-
-
-def _mask(part: Objective, size: Sequence[int]) -> Tensor:
-    mask = next(term.mask for term in part.terms if term.layers)
-    return torch.ones(*size) if mask is None else mask
-
-
-def _check(prepared: Prepared, objectives: Sequence[Objective]) -> None:
-    """Scores one image, so that a channel out of range or a layer without gradient is an error before any work."""
-    activations, stuck = prepared.probe()
-    if stuck and stuck != [OUTPUT]:  # what is wrong with the output, its scores tell better
-        raise _without_gradient(stuck[0])
-    for one in objectives:
-        with torch.no_grad():
-            score = one.score(activations)
-        if score.shape != (1,):
-            raise ValueError(f"{one} must give one score for each image, not shape {tuple(score.shape)}")
+    count = len(trial) if any(t.whole or t.references for one in objectives for t in one.terms) else 1
+    with torch.no_grad(), unchanged_chance():
+        activations, stuck = looking.probe(count)
+        if stuck and stuck != [OUTPUT]:  # what is wrong with the output, its scores tell better
+            raise without_gradient(stuck[0])
+        show = functools.partial(looking.shown, others=True)
+        beside = references.seen(trial.shape[2:], lambda images: images, show)
+        for k, one in enumerate(objectives):
+            score = one.score(activations, beside[k])
+            if score.shape != (count,):
+                raise ValueError(f"{one} must give one score for each image, not shape {tuple(score.shape)}")
     if stuck:
-        raise _without_gradient(stuck[0])
-
-
-def _without_gradient(layer: str) -> RuntimeError:
-    return RuntimeError(
-        f"no gradient flows back from layer {layer!r}: the network detaches it, "
-        "or an operation before it cannot be differentiated"
-    )
-
-
-def _resized(mask: Tensor, size: Sequence[int]) -> Tensor:
-    if tuple(mask.shape[2:]) == tuple(size):
-        return mask
-    return F.interpolate(mask, size=tuple(size), mode="bilinear", align_corners=False, antialias=True)
-
-
-def framed(images: Tensor, start: Tensor, movable: Tensor | None) -> Tensor:
-    """The images where they may change, the start where they may not."""
-    return images if movable is None else torch.where(movable, images, start)
+        raise without_gradient(stuck[0])

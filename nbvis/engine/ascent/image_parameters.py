@@ -1,6 +1,7 @@
 """Image parameters: what an optimisation changes, with its way to images."""
 
 import copy
+from collections.abc import Sequence
 from typing import Self
 
 import torch
@@ -21,14 +22,26 @@ class ImageParameter:
     """A tensor to optimise and its way to images.
 
     Attributes:
-        values: the tensor that an optimiser changes.
+        values: the tensor that an optimiser changes, the batch first.
+        center: where the values are the pixels, what regularisers measure them from; None where they are not.
+        usual_lr: the learning rate that suits the values where nobody chose one.
     """
 
     values: Tensor
+    center: Tensor | None = None
+    usual_lr = 0.03
 
     def image(self) -> Tensor:
         """The images that the values stand for, (batch, channels, height, width) in [0, 1]."""
         raise NotImplementedError
+
+    def shown(self, generator: torch.Generator) -> Tensor:
+        """What of the images is optimised at one step: the images, or with them what the generator draws."""
+        return self.image()
+
+    def price(self) -> Tensor | None:
+        """Which share of its score each image has to give up for what it is, (batch,) in [0, 1]; None for nothing."""
+        return None
 
     def project(self) -> None:
         """Brings the values back, in place, to those that stand for an image; called after each update."""
@@ -45,10 +58,12 @@ class Pixels(ImageParameter):
 
     Args:
         images: (batch, channels, height, width) in [0, 1], or anything else that `as_images` takes.
+        center: what regularisers measure the pixels from, in [0, 1]: one number, or one for each channel, such as the
+            means of the pictures that the network was trained on.
 
     Raises:
         TypeError: if they are nothing of that.
-        ValueError: if the images have another shape, leave [0, 1] or hold NaN.
+        ValueError: if the images have another shape, leave [0, 1] or hold NaN, or the centre does not fit them.
 
     Example:
         >>> image = torch.rand(1, 3, 8, 8)
@@ -56,8 +71,46 @@ class Pixels(ImageParameter):
         True
     """
 
-    def __init__(self, images: Images):
+    def __init__(self, images: Images, *, center: float | Sequence[float] = 0.5):
         self.values = checked_images(images).detach().clone()
+        self.center = centered(center, self.values.shape[1])
+
+    @classmethod
+    @torch.inference_mode(False)
+    def noise(
+        cls,
+        height: int,
+        width: int,
+        *,
+        batch: int = 1,
+        channels: int = 3,
+        center: float | Sequence[float] = 0.5,
+        sd: float = 10 / 255,
+        seed: int = 0,
+    ) -> "Pixels":
+        """Normal noise around the centre, cut to [0, 1], as Yosinski et al. 2015 start from.
+
+        Args:
+            height: of the images, pixels.
+            width: of the images, pixels.
+            batch: number of images, each with its own noise.
+            channels: of the images.
+            center: one number in [0, 1], or one for each channel.
+            sd: standard deviation of the noise; 0 for the centre alone.
+            seed: of the noise.
+
+        Raises:
+            ValueError: if a size is not positive, the centre does not fit or `sd` is negative.
+
+        Example:
+            >>> Pixels.noise(8, 12, center=(0.485, 0.456, 0.406)).image().shape
+            torch.Size([1, 3, 8, 12])
+        """
+        check_sizes(batch, channels, height, width)
+        if not 0 <= sd < float("inf"):
+            raise ValueError(f"sd is a number from 0 up, not {sd!r}")
+        noise = torch.randn((batch, channels, height, width), generator=torch.Generator().manual_seed(seed))
+        return cls((centered(center, channels) + sd * noise).clamp(0, 1).float(), center=center)
 
     def image(self) -> Tensor:
         """The pixels."""
@@ -108,23 +161,49 @@ class Fourier(ImageParameter):
         sd: float = 0.01,
         seed: int = 0,
     ):
-        if min(height, width, batch, channels) < 1:
-            raise ValueError(
-                f"sizes are at least 1, not (batch, channels, height, width) = {(batch, channels, height, width)}"
-            )
+        check_sizes(batch, channels, height, width)
         self.size = (height, width)
         self.decay = decay
         shape = (batch, channels, height, width // 2 + 1, 2)
         self.values = sd * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-        rows, columns = torch.fft.fftfreq(height, dtype=torch.float64), torch.fft.rfftfreq(width, dtype=torch.float64)
-        frequency = (rows[:, None] ** 2 + columns[None] ** 2).sqrt()
-        self._scale = 1 / frequency.clamp(min=1 / max(height, width)) ** decay / 4
-        self._colors = torch.tensor(COLOR_MATRIX, dtype=torch.float64) if channels == 3 else None
+        self._scale = 1 / frequencies(height, width).clamp(min=1 / max(height, width)) ** decay / 4
 
     def image(self) -> Tensor:
         """The images that the coefficients stand for."""
         spectrum = torch.view_as_complex(self.values) * self._scale.to(self.values)
-        plane = torch.fft.irfft2(spectrum, s=self.size, norm="ortho")
-        if self._colors is not None:
-            plane = torch.einsum("rc,bchw->brhw", self._colors.to(plane), plane)
-        return plane.sigmoid()
+        return correlated(torch.fft.irfft2(spectrum, s=self.size, norm="ortho")).sigmoid()
+
+
+def frequencies(height: int, width: int) -> Tensor:
+    """The frequency of each coefficient of a real transform, (height, width // 2 + 1), cycles per pixel."""
+    rows, columns = torch.fft.fftfreq(height, dtype=torch.float64), torch.fft.rfftfreq(width, dtype=torch.float64)
+    return (rows[:, None] ** 2 + columns[None] ** 2).sqrt()
+
+
+def correlated(planes: Tensor) -> Tensor:
+    """Independent planes (batch, channels, height, width) mixed into natural colours, if there are three."""
+    if planes.shape[1] != 3:
+        return planes
+    return torch.einsum("rc,bchw->brhw", planes.new_tensor(COLOR_MATRIX), planes)
+
+
+def check_sizes(batch: int, channels: int, height: int, width: int) -> None:
+    """Raises `ValueError` for a picture without pixels."""
+    if min(height, width, batch, channels) < 1:
+        raise ValueError(
+            f"sizes are at least 1, not (batch, channels, height, width) = {(batch, channels, height, width)}"
+        )
+
+
+def centered(center: float | Sequence[float], channels: int) -> Tensor:
+    """The centre of pixels, (1 or channels, 1, 1).
+
+    Raises:
+        ValueError: if it is not one number in [0, 1], nor one for each channel.
+    """
+    found = torch.as_tensor(center, dtype=torch.float64, device="cpu")
+    if found.dim() > 1 or found.numel() not in (1, channels):
+        raise ValueError(f"center is one number, or one for each of {channels} channels, not {center!r}")
+    if not ((found >= 0) & (found <= 1)).all():
+        raise ValueError(f"center lies in [0, 1], not at {center!r}")
+    return found.view(-1, 1, 1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import keyword
+import re
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,43 +11,72 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from .objectives import Term
+    from .objective import Term
+
+_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 
 Text = Callable[["Names"], str]
 """Names → the source that goes by them."""
 
 
 class Names:
-    """Names for what source cannot spell: mask, mask_2, … and a function's own name; equal masks share one.
+    """Names for what source cannot spell: mask, mask_2, … and a function's own name; equal tensors share one.
 
     Args:
         taken: names that mean something else in the source.
 
     Attributes:
-        masks: by name, in the order in which they were met.
-        functions: likewise.
+        given: what they stand for, by kind ("mask", "function", "network", "vector", "reference") and name, in the
+            order in which they were met.
     """
 
     def __init__(self, taken: Collection[str] = ()):
-        self.masks: dict[str, Tensor] = {}
-        self.functions: dict[str, Callable[..., Any]] = {}
+        self.given: dict[str, dict[str, Any]] = {}
         self._taken = taken
+
+    @property
+    def masks(self) -> dict[str, Tensor]:
+        """The masks by name."""
+        return self.given.get("mask", {})
+
+    @property
+    def functions(self) -> dict[str, Callable[..., Any]]:
+        """The functions by name."""
+        return self.given.get("function", {})
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Everything by name."""
+        return {name: value for found in self.given.values() for name, value in found.items()}
+
+    def tensor(self, kind: str, tensor: Tensor) -> str:
+        """The name of a tensor of a kind."""
+        found = self.given.setdefault(kind, {})
+        known = (name for name, other in found.items() if tensor.dtype == other.dtype and torch.equal(tensor, other))
+        return next(known, None) or self._new(kind, found, tensor)
 
     def mask(self, mask: Tensor) -> str:
         """The name of a mask."""
-        known = (name for name, other in self.masks.items() if mask.dtype == other.dtype and torch.equal(mask, other))
-        return next(known, None) or self._new("mask", self.masks, mask)
+        return self.tensor("mask", mask)
 
     def function(self, function: Callable[..., Any]) -> str:
         """The name of a function: its own, or "function" if it has none that can be written."""
         own = getattr(function, "__name__", "")
         own = own if own.isidentifier() and not keyword.iskeyword(own) else "function"
-        known = (name for name, other in self.functions.items() if other is function)
-        return next(known, None) or self._new(own, self.functions, function)
+        return self._itself("function", own, function)
+
+    def network(self, network: Any) -> str:
+        """The name of a network."""
+        return self._itself("network", "network", network)
+
+    def _itself(self, kind: str, wanted: str, value: Any) -> str:
+        found = self.given.setdefault(kind, {})
+        known = (name for name, other in found.items() if other is value)
+        return next(known, None) or self._new(wanted, found, value)
 
     def _new(self, wanted: str, kept: dict[str, Any], value: Any) -> str:
         name, number = wanted, 1
-        while name in self.masks or name in self.functions or name in self._taken:
+        while name in self.values or name in self._taken:
             number += 1
             name = f"{wanted}_{number}"
         kept[name] = value
@@ -59,7 +88,7 @@ def sum_of(terms: Sequence[Term], names: Names, depth: int = 0) -> str:
 
     Args:
         terms: the terms.
-        names: of masks and functions.
+        names: of masks, functions and other tensors.
         depth: how many of the masks, from the last one on, are written already.
     """
     groups: dict[int, list[Term]] = {}
@@ -99,7 +128,7 @@ def _masked(term: Term, names: Names, depth: int) -> str:
 
 def _weighted(term: Term, text: str) -> str:
     sign, size = "-" if term.weight < 0 else "", repr(abs(term.weight)).removesuffix(".0")
-    if not term.layers:
+    if term.constant:
         return f"{sign}{size}"
     # The brackets keep the order of the multiplications, and so the last bit.
     factor = "" if size == "1" else f"{size} * "
@@ -112,4 +141,10 @@ def _bracketed(text: str) -> str:
 
 def _bare(text: str) -> bool:
     """Whether a text is a product or has a sign in front, outside of all brackets."""
-    return isinstance(ast.parse(text, mode="eval").body, ast.BinOp | ast.UnaryOp)
+    # `ast.parse` on two threads at once is a SystemError in either of them, up to Python 3.11.
+    depth = 0
+    for letter in _QUOTED.sub("", text):
+        depth += (letter in "([") - (letter in ")]")
+        if not depth and letter in "+-*/":
+            return True
+    return False

@@ -1,0 +1,69 @@
+"""The backward passes that objectives with masks need, as few as will do, and the scores that each goes back from."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..network.layout import Activations
+from .objective import Objective, Term
+from .reference import Beside
+
+
+def backward_passes(
+    objectives: Sequence[Objective], size: Sequence[int], device: torch.device, dtype: torch.dtype
+) -> list[tuple[Tensor | None, list[Objective | None]]]:
+    """The objectives' terms in groups that share one backward pass: (mask (rows, 1, h, w) or None, one part a row).
+
+    Terms with the same mask need one pass; a row with fewer masks than another sits the last ones out.
+    """
+    rows = []
+    for one in objectives:
+        groups: dict[int, list[Term]] = {}
+        # A constant has no gradient to confine; without its company it would count as reaching the whole picture.
+        company = next(term.mask for term in one.terms if not term.constant)
+        for term in one.terms:
+            groups.setdefault(id(company if term.constant else term.mask), []).append(term)
+        rows.append(list(groups.values()))
+    passes = []
+    for k in range(max(len(groups) for groups in rows)):
+        parts = [Objective(tuple(groups[k])) if k < len(groups) else None for groups in rows]
+        masks = [torch.zeros(*size) if part is None else _mask(part, size) for part in parts]
+        mask = torch.stack([each.to(device, dtype) for each in masks])[:, None]
+        passes.append((None if mask.eq(1).all() else mask, parts))
+    return passes
+
+
+def scores_of(parts: Sequence[Objective | None], activations: Activations, beside: Sequence[Beside]) -> Tensor:
+    """The score of each image, (batch,): all by one part, or each by its own, 0 where it has none.
+
+    Args:
+        parts: one for all images, or one for each.
+        activations: of all images.
+        beside: for each part those of its references.
+    """
+    if len(parts) == 1:
+        assert parts[0] is not None
+        return parts[0].score(activations, beside[0])
+    found = {i: _scored(part, i, activations, beside[i]) for i, part in enumerate(parts) if part is not None}
+    none = torch.zeros_like(next(iter(found.values())))
+    return torch.cat([found.get(i, none) for i in range(len(parts))])
+
+
+def _scored(part: Objective, index: int, activations: Activations, beside: Beside) -> Tensor:
+    """The score of one image of a batch, (1,)."""
+    row = activations.of_image(index)
+    rows = {
+        each: beside[each].of_image(index if each.viewed or len(each.images) > 1 else 0) for each in part.references
+    }
+    return torch.stack(
+        [
+            term.score(activations, beside)[index : index + 1] if term.whole else term.score(row, rows)
+            for term in part.terms
+        ]
+    ).sum(0)
+
+
+def _mask(part: Objective, size: Sequence[int]) -> Tensor:
+    mask = next(term.mask for term in part.terms if not term.constant)
+    return torch.ones(*size) if mask is None else mask
