@@ -1,4 +1,4 @@
-"""What has a worker thread is closed before the process ends."""
+"""Closes whatever has a worker thread before the process ends."""
 
 import atexit
 import weakref

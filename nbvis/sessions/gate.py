@@ -119,7 +119,7 @@ class Gate:
         self.interval = min(max(self._cost / SHARE, FASTEST), SLOWEST)
 
     def forget_speed(self) -> None:
-        """What a quiet step takes is no longer known, because the steps are of another size now."""
+        """Forgets how long a quiet step takes, because the steps are of another size now."""
         self._quiet, self._extra = None, 0.0
 
     def _waits(self, view: _View, longer_than: float) -> bool:

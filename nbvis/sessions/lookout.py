@@ -1,4 +1,4 @@
-"""What has to be tried on the network before it is known: found out on a worker thread, one thing after the other."""
+"""Looks at a network on a worker thread, one after the other, for what only a pass can tell."""
 
 import threading
 import weakref
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .closing import close_at_exit
+from .threads import started
 
 
 class Finding:
@@ -31,12 +32,12 @@ class Finding:
         return self._over
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Blocks until it is found out, or cannot be; False if it is neither after `timeout` seconds."""
+        """Blocks until it is over; False if it is not after `timeout` seconds."""
         with self._lock:
             return self._lock.wait_for(lambda: self._over, timeout)
 
     def leave(self, timeout: float = 0.0) -> bool:
-        """Waits no longer than that: False if it is over by then, and otherwise its error goes to the lookout."""
+        """Waits for at most `timeout` seconds; True if it is not over then, and its error will go to the lookout."""
         with self._lock:
             self._left = not self._lock.wait_for(lambda: self._over, timeout)
             return self._left
@@ -98,9 +99,13 @@ class Lookout:
             look = Finding(work, then, aside, key)
             self._looks.append(look)
             if self._thread is None:
-                self._thread = threading.Thread(target=_work, args=(weakref.ref(self),), name="nbvis", daemon=True)
-                self._thread.start()
+                self._thread = started(_work, self)
         return look
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more can be asked."""
+        return self._closed
 
     def wait(self, timeout: float | None = None) -> bool:
         """Blocks until all is found out but what is aside; False if it is not after `timeout` seconds."""

@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from nbvis.engine import PictureStep, Steps
 
+from .film import Film
 from .frames import Frame, encoded, picture
 from .progress import Progress
 from .tracebacks import traced
@@ -46,16 +48,19 @@ class Session(Worker):
     Args:
         start: function from the options to the run, a generator of steps that takes changed options by `send`. It is
             called on the worker thread.
-        options: everything the run needs; `options["images"]` is the picture it starts from.
+        options: everything the run needs; `options["images"]` is the picture it starts from, or a function that makes
+            it, on the worker thread.
         live: names of the options that a run takes while it goes; any other starts it afresh at the next step.
         listener: bound method that gets each `Frame`.
         paint: makes a frame of where it stands; it must not hold whoever listens.
+        filmed: what a frame of its film looks like, of the images; None for no film.
         options_of_worker: as for `Worker`.
 
     Attributes:
         rev: how many changes were asked for; each frame carries the number that it reflects.
         origin: the options that the run began with, or before the first step those that it will begin with.
         changes: (index, changed options) of what changed while it went: `index` is the first step it applied to.
+        film: of the run, None before the first step or if none is made.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class Session(Worker):
         live: frozenset[str],
         listener: Callable[[Frame], None],
         paint: Paint = paint_image,
+        filmed: Callable[[Tensor], Image.Image] | None = None,
         **options_of_worker: Any,
     ):
         self.rev = 0
@@ -76,13 +82,23 @@ class Session(Worker):
         self._run: Steps | None = None
         self._inbox: dict[str, Any] = {}
         self._allowance: int | None = 0
-        self._afresh = self._renewed = self._ending = self._pausing = False
+        self._afresh = self._renewed = self._ending = self._pausing = self._beyond = False
         self._progress = Progress()
+        self._filmed = filmed
+        self.film: Film | None = None
         self._shown_rev = self._reflected = 0
         super().__init__(listener, _loop, **options_of_worker)
 
     def play(self) -> None:
         """Goes on, or begins; a run that has ended begins again."""
+        self._go(None)
+
+    def go_on(self, **options: Any) -> None:
+        """Changes options and goes on, also beyond the end of a run that they give more to do."""
+        with self._lock:
+            self.rev += 1
+            self._inbox.update(options)
+            self._beyond = True
         self._go(None)
 
     def step(self) -> None:
@@ -96,49 +112,45 @@ class Session(Worker):
     def pause(self) -> None:
         """Rests after the step that is being taken."""
         with self._lock:
-            self._allowance, self._pausing = 0, self._thread is not None
+            self._allowance, self._pausing = 0, self.state == "running"
 
     def stop(self) -> None:
         """Ends the run after the step that is being taken; the picture stays."""
         with self._lock:
-            self._allowance, self._ending, self._pausing = 0, True, self._thread is not None
-            paused = self._thread is None and self._run is not None
-            if paused:
+            self._allowance = 0
+            if self.state == "finished":
                 self._end_run()
-                self.state = "stopped"
+            self._ending = self._pausing = self.state == "running"
+            paused = self.state == "paused"
+            if paused:
+                self._settle("stopped")
         if paused:
-            self._deliver("png")
+            self._tell_state()
 
     def change(self, **options: Any) -> int:
         """Puts changed options in the inbox and returns the number of the change."""
         with self._lock:
             self.rev += 1
             self._inbox.update(options)
-            untouched = self._thread is None and self.last is None
-            if self._run is None and self._thread is None:
+            if self._run is None and self.state != "running":
                 self._take_inbox()
-        if untouched and "images" in options:
-            self._deliver("png")
+                if self.last is None and "images" in options:
+                    self.repaint()
         return self.rev
 
     def renew(self, **options: Any) -> int:
-        """Forgets the run and puts another in its place, which begins at once if it goes; returns as `change` does."""
+        """Has the run forgotten for another, which begins at once if it goes; returns as `change` does."""
         with self._lock:
             self.rev += 1
             self._inbox.update(options)
             self._renewed = True
-            resting = self._thread is None
-            if resting:
-                self._forget()
-                self.state, self.error, self._reflected = "ready", "", self.rev
-        if resting:
-            self._deliver("png")
+            self._work()
         return self.rev
 
     def fail(self, error: Exception) -> None:
         """Says that it cannot run, unless it does."""
         with self._lock:
-            resting = self._thread is None
+            resting = self.state != "running"
             if resting:
                 self._fail(error)
         if resting:
@@ -147,7 +159,10 @@ class Session(Worker):
     def wait(self, timeout: float | None = None) -> bool:
         """Blocks until the run rests; False if it still goes after `timeout` seconds."""
         with self._lock:
-            return self._lock.wait_for(lambda: self._thread is None, timeout)
+            # A thread that plays has said so before there is a worker.
+            return self._lock.wait_for(
+                lambda: self._thread is None and (self.state != "running" or self._closed), timeout
+            )
 
     @property
     def pausing(self) -> bool:
@@ -161,12 +176,12 @@ class Session(Worker):
 
     @property
     def history(self) -> list[tuple[int, int, Tensor]]:
-        """The index, octave and scores (batch,) of each step of the run."""
+        """The index, octave and scores (batch,) of the run's steps, evenly thinned where they are many."""
         return self._progress.history
 
     @property
     def options(self) -> dict[str, Any]:
-        """What the run goes by, as far as it has taken what was changed."""
+        """The options that the run has taken so far."""
         return dict(self._options)
 
     @property
@@ -196,28 +211,29 @@ class Session(Worker):
     @property
     def image(self) -> Tensor:
         """The newest image at full precision; before the first step, the one it starts from."""
-        return self.start if self.last is None else self.last.image
+        past = self.past
+        return made(past.origin["images"]) if past.last is None else past.last.image
 
     @property
     def start(self) -> Tensor:
         """The image that the newest one came from, or will."""
-        return self.origin["images"]
+        return made(self.origin["images"])
 
     def joined(self, view: str) -> None:
         """A view appeared: it gets the picture at once if the run rests, otherwise with the next step."""
         with self._lock:
             self._gate.join(view)
-        if not self.repaint():
+            self.repaint()
+            resting = self.state != "running"
+        if not resting:
             self._tell_state()
 
-    def repaint(self) -> bool:
-        """Has it painted anew: at once if the run rests (True), otherwise with the next step."""
+    def repaint(self) -> None:
+        """Has it painted anew by the worker: with the next step, or at once if the run rests."""
         with self._lock:
             self._shown_rev = -1
-            resting = self._thread is None
-        if resting:
-            self._deliver("png")
-        return resting
+            if self.state != "running":
+                self._work()
 
     def left(self, view: str) -> None:
         """A view is gone; without any, the run pauses unless it is to go on in the background."""
@@ -230,7 +246,7 @@ class Session(Worker):
             if self._closed:
                 raise RuntimeError("this session is closed: make a new widget")
             self._allowance, self._ending, self._pausing = allowance, False, False
-            self._afresh |= afresh
+            self._afresh |= afresh or (self.state == "finished" and not self._beyond)
             self.state, self.error = "running", ""
         self._tell_state()  # before the worker has anything to tell
         with self._lock:
@@ -241,29 +257,37 @@ class Session(Worker):
         with self._lock:
             if self._gate.leave_silent() and not self.background:
                 self._allowance = 0
-            renewed, resting = self._renewed, self._allowance == 0
-            if renewed:
-                self._forget()
+            if renewed := self._renewed:
+                self._end_run()
+                self._progress, self.changes, self._renewed, self.film = Progress(), [], False, None
+                self._take_inbox()
                 self._reflected = self.rev
-            if not resting:
+            if resting := self._allowance == 0:
+                if renewed or self.state == "running":
+                    self._settle("ready" if renewed else "stopped" if self._ending else "paused")
+            else:
                 self._allowance = None if self._allowance is None else self._allowance - 1
                 changes, rev = self._take_inbox(), self.rev
                 afresh = self._afresh or self._run is None or not changes.keys() <= self._live
-                self._afresh, during_delivery = False, self._gate.in_flight()
+                self._afresh, self._beyond, during_delivery = False, False, self._gate.in_flight()
         if resting:
-            return self._rest("ready" if renewed else "stopped" if self._ending else "paused")
+            return self._rest()
         began = self._clock()
         try:
             step = self._begin() if afresh else self._continue(changes)
             self._record(step, rev, afresh, self._clock() - began, during_delivery)
+            if self._filmed:
+                self.film = Film(self.start, shown_as=self._filmed) if afresh or self.film is None else self.film
+                self.film.record(step)
             if self._opens():
                 self._deliver("jpeg")
         except StopIteration:
-            return self._rest("finished")
+            return self._is_asked_anew(changes) or self._rest()
         except Exception as error:
             where = "" if afresh or self.last is None else f"Step {self.last.index + 2}: "
             self.traceback = traced(error)
-            return self._rest("error", where + described(error))
+            self._settle("error", where + described(error))
+            return self._rest()
         return True
 
     def _take_inbox(self) -> dict[str, Any]:
@@ -273,12 +297,6 @@ class Session(Worker):
             self.origin = dict(self._options)
         return changes
 
-    def _forget(self) -> None:
-        """What it shows is the start again, with all that was asked for."""
-        self._end_run()
-        self._progress, self.changes, self._renewed = Progress(), [], False
-        self._take_inbox()
-
     def _begin(self) -> PictureStep:
         self._end_run()
         options = dict(self._options)
@@ -287,9 +305,24 @@ class Session(Worker):
 
     def _continue(self, changes: dict[str, Any]) -> PictureStep:
         assert self._run is not None and self.last is not None
+        if self.last.index + 1 == self.last.total and not changes:
+            raise StopIteration  # and the run stays where it is, so that it can be given more to do
+        step = self._run.send(changes or None)
         if changes:
             self.changes.append((self.last.index + 1, changes))
-        return self._run.send(changes or None)
+        return step
+
+    def _is_asked_anew(self, changes: dict[str, Any]) -> bool:
+        """Whether a run that is over goes on beyond its end, or begins again for changes that no step was left for."""
+        with self._lock:
+            if self._beyond:
+                return True
+            self._afresh = bool(changes or self._inbox)
+            if not self._afresh:
+                self._settle("finished")
+            elif self._allowance == 0 and not self._pausing:
+                self._allowance = 1  # the step that was asked for has not been taken
+            return self._afresh
 
     def _record(self, step: PictureStep, rev: int, afresh: bool, seconds: float, during_delivery: bool) -> None:
         with self._lock:
@@ -306,22 +339,26 @@ class Session(Worker):
         with self._lock:
             return self._gate.opens(urgent=self._reflected != self._shown_rev)
 
-    def _rest(self, state: str, error: str = "") -> bool:
-        """Shows the picture that stays; True if somebody asked for more meanwhile."""
+    def _settle(self, state: str, error: str = "") -> None:
+        """From now on it rests."""
         with self._lock:
-            self.state, self.error, self._allowance, self._pausing = state, error, 0, False
-            if state != "paused":
+            self.state, self.error, self._allowance, self._pausing, self._ending = state, error, 0, False, False
+            if state not in ("paused", "finished"):
                 self._end_run()
+
+    def _rest(self) -> bool:
+        """Shows the picture that stays; True if somebody asked for more meanwhile."""
         while True:
             try:
                 self._deliver("png")
             except Exception as failure:
                 self._fail(failure)
             with self._lock:
-                if self._allowance != 0 or (self._renewed and not self._silent):
+                # Whoever played may have paused again while it was painted: that has to be settled all the same.
+                if self.state == "running" or (self._renewed and not self._silent):
                     return True
                 if self._silent or self._shown_rev == self._reflected:  # nobody asked for it anew meanwhile
-                    self._thread, self._ending = None, False
+                    self._thread = None
                     self._lock.notify_all()
                     return False
 
@@ -352,6 +389,11 @@ class Session(Worker):
         with self._lock:
             start = {"type": "frame", "frame": self._gate.number, "rev": self._reflected, "format": format}
             return start | {"state": self.state} | self._progress.fields(self._options)
+
+
+def made(images: Tensor | Callable[[], Tensor]) -> Tensor:
+    """The picture itself, also where it is a function that makes it."""
+    return images if isinstance(images, Tensor) else images()
 
 
 def same(one: Any, other: Any) -> bool:

@@ -3,11 +3,17 @@
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
-Tell = Callable[[int, int], None]
-"""(done, total) → nothing; it raises once the answer is not wanted any more."""
+Tell = Callable[..., None]
+"""(done, total) or (done, total, answer so far) → nothing; it raises once the answer is not wanted any more.
+
+An answer so far is shown until the next one; the task may not change it afterwards.
+"""
 
 Known = Callable[[Hashable], Any]
-"""key → the answer found before; it raises `ValueError` with the reason if that was refused."""
+"""key → the answer found before; of its own key, what the task had told when it was stopped.
+
+It raises `ValueError` with the reason if there can be no answer, and `LookupError` if there is none yet.
+"""
 
 
 class Task(NamedTuple):
@@ -28,3 +34,9 @@ class Refusal(NamedTuple):
     """The answer to a question that cannot be answered."""
 
     reason: str
+
+
+class Partial(NamedTuple):
+    """An answer that is not final yet: as much of it as has been found."""
+
+    answer: Any

@@ -1,4 +1,4 @@
-"""The traceback of what is not ours."""
+"""The part of a traceback that lies outside this library."""
 
 import traceback
 from pathlib import Path

@@ -8,6 +8,7 @@ from typing import Any
 
 from .closing import close_at_exit
 from .gate import Gate
+from .threads import started
 from .tracebacks import traced
 
 
@@ -100,8 +101,7 @@ class Worker:
     def _work(self) -> None:
         """Has the thread run, if it does not; called under the lock."""
         if self._thread is None and not self._closed:
-            self._thread = threading.Thread(target=self._loop, args=(weakref.ref(self),), name="nbvis", daemon=True)
-            self._thread.start()
+            self._thread = started(self._loop, self)
 
     def _fail(self, error: Exception, where: str = "") -> None:
         self.state, self.error, self.traceback = "error", where + described(error), traced(error)

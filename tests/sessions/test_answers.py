@@ -7,7 +7,7 @@ import weakref
 import pytest
 import torch
 
-from nbvis.sessions import Answers, Gate, Refusal, Task
+from nbvis.sessions import Answers, Gate, Partial, Refusal, Task
 
 LONG = 20.0
 
@@ -73,12 +73,26 @@ def make(watcher):
         answers.close()
 
 
+def told(answers):
+    """Waits until all that can be told is."""
+    with answers._lock:
+        assert answers._lock.wait_for(answers._all_told, LONG)
+
+
+def ended(answers):
+    """Waits until nobody is being told anything."""
+    with answers._lock:
+        assert answers._lock.wait_for(lambda: answers._teller is None, LONG)
+
+
 def draw_all(answers, watcher):
     """The view draws until nothing more is sent."""
     drawn = 0
+    told(answers)
     while watcher.headers[-1]["frame"] > drawn:
         drawn = watcher.headers[-1]["frame"]
         answers.acknowledge("view", drawn)
+        told(answers)
 
 
 def alive():
@@ -86,10 +100,13 @@ def alive():
 
 
 def test_what_is_asked_is_answered_in_order_and_kept(make, watcher):
-    first, second = Work("first"), Work("second")
+    first, second = Work("first", free=False), Work("second")
     answers = make()
     assert answers.state == "ready" and answers.get("first") is None
     answers.ask(maps=[first.task, second.task])
+    assert first.begun.wait(LONG)
+    told(answers)
+    first.turnstile.release(first.words)
     assert answers.wait(LONG) and answers.state == "finished"
     assert (answers.get("first"), answers.get("second")) == ("FIRST", "SECOND")
     assert next(header["doing"] for header in watcher.headers if header["doing"]) == "The first"
@@ -104,6 +121,18 @@ def test_the_last_word_comes_before_wait_returns(make, watcher):
     answers.ask(maps=[Work().task])
     answers.wait(LONG)
     assert watcher.headers[-1]["state"] == "finished" and watcher.headers[-1]["doing"] == "" and watcher.rests == 1
+
+
+def test_some_kinds_are_waited_for_while_others_go_on(make):
+    first, rest = Work("map"), Work("more", free=False)
+    answers = make()
+    answers.ask(maps=[first.task], more=[rest.task])
+    answers.wait_for("maps")
+    assert answers.get("map") == "MAP" and answers.get("more") is None and not answers.wait(0)
+    rest.turnstile.release(3)
+    answers.wait_for("maps", "more")
+    assert answers.get("more") == "MORE"
+    answers.wait_for("nothing of the kind")
 
 
 def test_asking_returns_at_once(make):
@@ -190,6 +219,89 @@ def test_a_task_reads_the_answers_before_it(make):
     assert answers.wait(LONG) and "asked for before" in answers.error
 
 
+class Count:
+    """A task that counts to three, tells how far it has come, and goes on from there; a word each time it may."""
+
+    def __init__(self, key="count"):
+        self.key, self.begun_at, self.begun = key, [], threading.Event()
+        self.turnstile, self.said = threading.Semaphore(0), threading.Semaphore(0)
+
+    def run(self, tell, known):
+        try:
+            begun = known(self.key)
+        except LookupError:
+            begun = 0
+        self.begun_at.append(begun)
+        self.begun.set()
+        for number in range(begun + 1, 4):
+            assert self.turnstile.acquire(timeout=LONG)
+            tell(number, 3, number)
+            self.said.release()
+        return "three"
+
+    @property
+    def task(self):
+        return Task(self.key, "Counting", self.run)
+
+
+def test_an_answer_that_is_not_final_is_shown_until_the_next(make, watcher):
+    now = [0.0]
+    clock = lambda: now[0]  # noqa: E731
+    answers, count = make(gate=Gate(clock), clock=clock), Count()
+    answers.joined("view")
+    answers.ask(maps=[count.task])
+    assert count.begun.wait(LONG)
+    for number in (1, 2):
+        draw_all(answers, watcher)
+        now[0] += 1.0
+        pictures = len(watcher.pictures)
+        count.turnstile.release()
+        assert count.said.acquire(timeout=LONG)
+        told(answers)
+        assert len(watcher.pictures) == pictures + 1 and watcher.headers[-1]["state"] == "running"
+        assert answers.get("count") == Partial(number)
+    count.turnstile.release()
+    assert answers.wait(LONG) and answers.get("count") == "three" and answers.state == "finished"
+
+
+def test_answers_that_are_not_final_are_shown_no_faster_than_a_view_draws(make, watcher):
+    clock = lambda: 0.0  # noqa: E731
+    answers, count = make(gate=Gate(clock), clock=clock), Count()
+    answers.joined("view")
+    answers.ask(maps=[count.task])
+    told(answers)
+    sent = len(watcher.pictures)
+    count.turnstile.release(3)
+    assert answers.wait(LONG) and len(watcher.pictures) == sent
+    draw_all(answers, watcher)
+    assert len(watcher.pictures) > sent
+
+
+def test_a_task_that_was_stopped_goes_on_from_what_it_told(make):
+    answers, count = make(), Count()
+    answers.ask(maps=[count.task])
+    count.turnstile.release()
+    assert count.said.acquire(timeout=LONG)
+    answers.stop()
+    count.turnstile.release()
+    assert answers.wait(LONG) and answers.state == "stopped" and isinstance(answers.get("count"), Partial)
+    count.turnstile.release(3)
+    answers.ask(maps=[count.task])
+    assert answers.wait(LONG) and answers.get("count") == "three" and count.begun_at == [0, 2]
+
+
+def test_no_other_task_takes_an_answer_that_is_not_final(make):
+    answers, count = make(), Count()
+    answers.ask(maps=[count.task])
+    count.turnstile.release()
+    assert count.said.acquire(timeout=LONG)
+    answers.stop()
+    count.turnstile.release(3)
+    assert answers.wait(LONG)
+    answers.ask(maps=[Task("check", "", lambda tell, known: known("count"))])
+    assert answers.wait(LONG) and answers.state == "error" and "asked for before" in answers.error
+
+
 def test_progress_says_how_much_is_left(make, watcher):
     now = [0.0]
     clock = lambda: now[0]  # noqa: E731
@@ -199,12 +311,14 @@ def test_progress_says_how_much_is_left(make, watcher):
     answers.ask(maps=[work.task])
     assert work.begun.wait(LONG)
     for word in range(1, 4):
+        told(answers)
         now[0] += 2.0
         work.turnstile.release()
         assert work.said.acquire(timeout=LONG)
-        told = watcher.headers[-1]
-        assert (told["doing"], told["done"], told["total"], told["left"]) == ("The map", word, 4, 2.0 * (4 - word))
-        assert told["format"] == ""
+        told(answers)
+        header = watcher.headers[-1]
+        assert [header[name] for name in ("doing", "done", "total", "left")] == ["The map", word, 4, 2.0 * (4 - word)]
+        assert header["format"] == ""
     work.turnstile.release()
     assert answers.wait(LONG)
 
@@ -218,25 +332,58 @@ def test_one_frame_is_in_flight_and_then_the_newest_goes(make, watcher):
     sent = len(watcher.pictures)
     for _ in range(5):
         answers.changed()
+        told(answers)
     assert len(watcher.pictures) == sent + 1
-    answers.acknowledge("view", watcher.headers[-1]["frame"])
-    assert len(watcher.pictures) == sent + 2
-    answers.acknowledge("view", watcher.headers[-1]["frame"])
-    assert len(watcher.pictures) == sent + 2
+    for _ in range(2):
+        answers.acknowledge("view", watcher.headers[-1]["frame"])
+        told(answers)
+        assert len(watcher.pictures) == sent + 2
+
+
+def test_nobody_is_held_up_by_what_is_told(make, watcher):
+    """Not who asks, looks, draws or stops, and not the work either."""
+    hearing, listening = threading.Event(), threading.Event()
+
+    class Slow:
+        def hear(self, header):
+            assert threading.current_thread() is not here
+            hearing.set()
+            assert listening.wait(LONG)
+
+        def rest(self):
+            self.hear({})
+
+    here, slow, work = threading.current_thread(), Slow(), Work()
+    answers = Answers(listener=slow.hear, rested=slow.rest)
+    answers.joined("view")
+    assert hearing.wait(LONG)
+    answers.ask(maps=[work.task])
+    answers.changed()
+    answers.acknowledge("view", 1)
+    for _ in range(work.words):
+        assert work.said.acquire(timeout=LONG)
+    answers.stop()
+    assert not answers.wait(0.01)
+    listening.set()
+    assert answers.wait(LONG)
+    answers.close()
+    assert not alive()
 
 
 def test_a_view_that_does_not_answer_does_not_hold_the_others_up(make, watcher):
     answers = make()
     answers.joined("dead")
     answers.changed()
+    told(answers)
     watcher.answers = answers
     answers.joined("view")
+    told(answers)
     sent = len(watcher.pictures)
     answers.changed()
-    # The dead view has not drawn, so the picture waits for as long as the gate has patience, on the worker thread.
-    (worker,) = alive()
-    worker.join(LONG)
-    assert len(watcher.pictures) > sent and not worker.is_alive()
+    # The dead view has not drawn, so the picture waits for as long as the gate has patience.
+    (teller,) = alive()
+    teller.join(LONG)
+    assert len(watcher.pictures) > sent and not teller.is_alive()
 
 
 def test_without_a_view_no_pictures_are_made(make, watcher):
@@ -244,21 +391,21 @@ def test_without_a_view_no_pictures_are_made(make, watcher):
     answers.ask(maps=[Work().task])
     answers.wait(LONG)
     answers.changed()
-    assert watcher.headers and watcher.pictures == []
+    assert answers.wait(LONG) and watcher.headers and watcher.pictures == []
     answers.joined("view")
-    assert watcher.headers[-1]["format"] == "png"
+    assert answers.wait(LONG) and watcher.headers[-1]["format"] == "png"
 
 
 def test_the_still_is_renewed_when_what_is_shown_stays_for_a_while(make, watcher):
     answers = make()
     answers.changed()
-    assert watcher.rests == 1
+    assert answers.wait(LONG) and watcher.rests == 1
     answers.joined("view")
     draw_all(answers, watcher)
     before = watcher.rests
     answers.changed()
     answers.changed()
-    assert watcher.rests == before
+    assert answers.wait(LONG) and watcher.rests == before
     draw_all(answers, watcher)
     assert watcher.rests == before + 1
 
@@ -296,13 +443,14 @@ def test_a_view_that_falls_silent_is_gone(make):
     answers.joined("view")
     answers.ask(maps=[work.task])
     assert work.begun.wait(LONG)
+    told(answers)  # a frame that the view has not drawn
     now[0] = 1000.0
     work.turnstile.release()
     assert answers.wait(LONG) and answers.state == "paused"
 
 
 def test_the_answers_that_were_not_used_for_longest_are_forgotten_by_their_bytes(make, monkeypatch):
-    monkeypatch.setattr("nbvis.sessions.answers.KEPT", 24)
+    monkeypatch.setattr("nbvis.sessions.kept.KEPT", 24)
     answers = make()
 
     def ask(**sizes: int) -> None:
@@ -353,6 +501,7 @@ def test_forgotten_answers_leave_no_worker():
     answers = Answers(listener=watcher.hear, rested=watcher.rest)
     answers.ask(maps=[work.task])
     assert work.begun.wait(LONG)
+    ended(answers)
     (worker,), gone = alive(), weakref.ref(answers)
     del answers
     gc.collect()

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from dataclasses import replace
 from threading import Event
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from nbvis.engine import PictureStep
 from nbvis.sessions import Gate, Session
+from nbvis.sessions.progress import KEPT
 
 LIVE = frozenset({"lr", "objective"})
 LONG = 20.0
@@ -82,9 +84,8 @@ def make(watcher):
         session = Session(
             run.start,
             {"lr": 0.5, "octaves": 4, "images": torch.zeros(1, 3, 4, 6)},
-            live=LIVE,
             listener=watcher.hear,
-            **options,
+            **({"live": LIVE} | options),
         )
         made.append(session)
         return session
@@ -212,6 +213,86 @@ def test_a_change_during_a_run_is_taken_between_two_steps(make, watcher):
     assert {"lr": 0.125} in run.sent and watcher.frames[-1].header["rev"] == 1
 
 
+@pytest.mark.parametrize("late", ["after the last step", "while it ends"])
+def test_a_change_that_comes_too_late_for_a_run_begins_it_again(make, watcher, late):
+    class Late(Run):
+        def steps(self, options):
+            for step in super().steps(options):
+                yield replace(step, total=9)  # and ends early, as a run may
+            if late == "while it ends" and len(self.starts) == 1:
+                session.change(lr=0.9)
+
+    run = Late(total=3)
+    session = make(run)
+    if late == "after the last step":
+        for _ in range(3):
+            session.step()
+            assert session.wait(LONG) and session.state == "paused"
+        session.change(lr=0.9)
+        session.step()
+        assert session.wait(LONG) and session.state == "paused" and session.last.index == 0
+    session.play()
+    assert session.wait(LONG) and session.state == "finished"
+    assert len(run.starts) == 2 and session.last.image[0, 0, 0, 0] == 0.9
+    assert session.past.origin["lr"] == 0.9 and not session.changes and not session.differing
+    assert watcher.frames[-1].header["rev"] == session.rev == 1
+
+
+class Longer(Run):
+    """A run of `total` steps that a change of `total` makes longer."""
+
+    def start(self, options):
+        return super().start(options | {"lr": 0.5})
+
+    def steps(self, options):
+        index = 0
+        while index < self.total:
+            score = torch.tensor([float(index)])
+            changes = yield PictureStep(index, self.total, (), score, lambda v=index: torch.full((1, 3, 4, 6), v / 100))
+            self.sent.append(changes)
+            self.total = (changes or {}).get("total", self.total)
+            index += 1
+
+
+def test_a_run_that_is_over_can_be_given_more_to_do(make):
+    run = Longer(total=3)
+    session = make(run, live=frozenset({"lr", "objective", "total"}))
+    session.play()
+    assert session.wait(LONG) and session.state == "finished"
+    session.go_on(total=5)
+    assert session.rev == 1 and session.wait(LONG) and session.state == "finished" and session.last.index == 4
+    assert len(run.starts) == 1 and session.changes == [(3, {"total": 5})] and len(session.history) == 5
+    session.play()
+    assert session.wait(LONG) and len(run.starts) == 2 and session.changes == []
+
+
+def test_what_gives_more_to_do_while_a_run_ends_does_not_begin_it_again(make):
+    run = Longer(total=3)
+    session = make(run, live=frozenset({"lr", "objective", "total"}))
+    asked = session._is_asked_anew
+
+    def late(changes):
+        session._is_asked_anew = asked
+        session.go_on(total=5)
+        return asked(changes)
+
+    session._is_asked_anew = late
+    session.play()
+    assert session.wait(LONG) and session.state == "finished"
+    assert len(run.starts) == 1 and session.last.index == 4
+
+
+def test_the_history_of_a_long_run_is_thinned_and_ends_with_the_newest(make):
+    session = make(Longer(total=3 * KEPT + 6))
+    session.play()
+    assert session.wait(LONG) and session.state == "finished"
+    indexes = [index for index, _, _ in session.history]
+    assert (
+        indexes == [*range(0, 3 * KEPT + 6, 4), 3 * KEPT + 5]
+        and len(session.curve(lambda scores: scores.mean(1))) <= 321
+    )
+
+
 def test_other_options_begin_the_run_again(make):
     run = Run(total=5)
     session = make(run)
@@ -227,7 +308,7 @@ def test_other_options_begin_the_run_again(make):
 def test_a_new_start_picture_is_shown_before_anything_ran(make, watcher):
     session = make(Run())
     session.change(images=torch.ones(1, 3, 4, 6))
-    assert watcher.pictures and torch.equal(session.image, torch.ones(1, 3, 4, 6))
+    assert session.wait(LONG) and watcher.pictures and torch.equal(session.image, torch.ones(1, 3, 4, 6))
 
 
 def test_each_frame_says_which_change_it_reflects(make, watcher):
@@ -270,6 +351,7 @@ def test_nothing_is_encoded_while_nobody_looks(make, watcher):
 def test_a_view_that_joins_gets_the_picture(make, watcher):
     session = make(Run())
     session.joined("view")
+    assert session.wait(LONG)
     assert watcher.frames[-1].header["format"] == "png" and watcher.frames[-1].header["state"] == "ready"
 
 
@@ -277,6 +359,7 @@ def test_no_second_frame_before_the_first_is_drawn(make, watcher):
     run = Run(total=30)
     session = make(run)
     session.joined("view")
+    session.wait(LONG)
     before = len(watcher.pictures)
     session.play()
     session.wait(LONG)
@@ -393,21 +476,53 @@ def test_what_rests_is_painted_anew_at_once(make, watcher):
     session.step()
     session.wait(LONG)
     before = len(watcher.pictures)
-    assert session.repaint() and len(watcher.pictures) == before + 1
+    session.repaint()
+    assert session.wait(LONG) and len(watcher.pictures) == before + 1
     assert watcher.frames[-1].header["format"] == "png" and session.last.index == 0
 
 
 def test_what_is_to_be_painted_anew_while_it_comes_to_rest_is(make, watcher):
     def paint(session, format):
         if format == "png" and not asked:
-            asked.append(session.repaint())
+            asked.append(session.repaint() or session.state)
         return {}, (b"picture",) if format else ()
 
     asked = []
     session = make(Run(), paint=paint)
     session.play()
     assert session.wait(LONG) and session.state == "finished"
-    assert asked == [False] and [frame.header["format"] for frame in watcher.pictures] == ["png", "png"]
+    assert asked == ["finished"] and [frame.header["format"] for frame in watcher.pictures] == ["png", "png"]
+
+
+@pytest.mark.parametrize(("ask", "state"), [("pause", "paused"), ("stop", "stopped"), ("left", "paused")])
+def test_who_plays_and_pauses_while_it_is_painted_finds_it_at_rest(make, ask, state):
+    def paint(session, format):
+        if format == "png" and not asked:
+            asked.append(format)
+            session.play()
+            getattr(session, ask)(*(["view"] if ask == "left" else []))
+        return {}, (b"picture",) if format else ()
+
+    asked = []
+    session = make(Run(), paint=paint)
+    session.joined("view")
+    assert session.wait(LONG) and asked
+    assert session.state == state and not session.pausing and session.last is None
+    session.play()
+    assert session.wait(LONG) and session.state == "finished"
+
+
+def test_who_waits_while_somebody_plays_waits_for_the_run(make, watcher):
+    def hear(frame):
+        if frame.header["state"] == "running" and not told.is_set():
+            told.set()
+            waited.append(session.wait(0.05))
+
+    told, waited = Event(), []
+    session = make(Run())
+    watcher.react = hear  # called before there is a worker
+    session.play()
+    assert waited == [False] and session.wait(LONG) and session.state == "finished"
 
 
 def test_what_runs_is_painted_anew_with_the_next_step(make, watcher):
@@ -415,7 +530,9 @@ def test_what_runs_is_painted_anew_with_the_next_step(make, watcher):
     session = make(run)
     session.play()
     run.allow()
-    assert run.taken[0].wait(LONG) and not session.repaint() and watcher.pictures == []
+    assert run.taken[0].wait(LONG)
+    session.repaint()
+    assert watcher.pictures == []
     session.stop()
     run.allow()
     assert session.wait(LONG)
@@ -470,6 +587,7 @@ def test_a_renewed_run_at_rest_shows_its_start(make, watcher, before):
     assert session.state == before
     session.joined("view")
     rev = session.renew(images=OTHER)
+    assert session.image is OTHER and session.wait(LONG)
     assert session.state == "ready" and session.error == "" and session.last is None and session.history == []
     assert torch.equal(session.image, OTHER) and session.origin["images"] is OTHER
     newest = watcher.pictures[-1].header
