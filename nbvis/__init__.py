@@ -5,9 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import demo, engine
-    from .widgets import DreamCanvas, DropoutInverter, SaliencyView
+    from .widgets import ActivationStats, DreamCanvas, DropoutInverter, LayerExplorer, SaliencyView, link
 
-__all__ = ["DreamCanvas", "DropoutInverter", "SaliencyView", "demo", "engine"]
+__all__ = [
+    "ActivationStats",
+    "DreamCanvas",
+    "DropoutInverter",
+    "LayerExplorer",
+    "SaliencyView",
+    "demo",
+    "engine",
+    "link",
+]
 __version__ = "0.1.0"
 
 

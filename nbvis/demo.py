@@ -5,15 +5,20 @@ weights that its package carries, and the photographs that ship with scikit-imag
 """
 
 import difflib
+from functools import cache
 from importlib import import_module, resources
+from operator import index
 from types import ModuleType
+from typing import SupportsIndex
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from nbvis.engine import Network
+from nbvis.engine.arguments import whole
 
 _FILES = {
     "astronaut": "astronaut.png",
@@ -94,12 +99,82 @@ def photo(name: str, *, size: int | None = None) -> Tensor:
     if size is not None and size < 1:
         raise ValueError(f"size is a number of pixels from 1, not {size}")
     _demo_module("skimage")
-    with (resources.files("skimage") / "data" / file).open("rb") as stream, Image.open(stream) as stored:
-        image = stored.convert("RGB")
+    image = _stored(file)
     if size is not None:
         image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
-    pixels = torch.from_numpy(np.asarray(image, dtype=np.float32) / 255)
-    return pixels.permute(2, 0, 1).unsqueeze(0).contiguous()
+    return _pixels(image).unsqueeze(0)
+
+
+class Crops(Dataset[tuple[Tensor, str]]):
+    """Square crops of the photographs, each made when it is asked for; `crops` makes one and says what is in it."""
+
+    def __init__(self, count: int, size: int, seed: int):
+        self._count = whole(count, "count, the number of crops,", 1)
+        self._size = whole(size, "size, the pixels of a crop's side,", 1)
+        self._seed = whole(seed, "seed")
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return self._count
+
+    def __getitem__(self, number: SupportsIndex) -> tuple[Tensor, str]:
+        """The crop with this number, (3, size, size) in [0, 1], and its photograph's name."""
+        place = index(number)
+        if not -self._count <= place < self._count:
+            raise IndexError(f"there are {self._count} crops, so there is no number {place}")
+        place %= self._count
+        name = PHOTOS[place % len(PHOTOS)]
+        photograph = _stored(_FILES[name])
+        draws = np.random.default_rng((self._seed, place))
+        shorter = min(photograph.size)
+        least = min(shorter, max(shorter / 4, self._size / 2))
+        side = round(least * (shorter / least) ** draws.random())
+        left, top = (int(draws.integers(length - side + 1)) for length in photograph.size)
+        cut = (left, top, left + side, top + side)
+        sized = photograph.resize((self._size, self._size), Image.Resampling.BICUBIC, box=cut)
+        return _pixels(sized), name
+
+
+def crops(count: int, size: int = 224, seed: int = 0) -> Crops:
+    """A data set without the internet: square crops of the photographs that ship with scikit-image, at many scales.
+
+    The photographs take turns, so each has as many crops as any other, give or take one. A crop's side is drawn
+    between a quarter of the photograph's shorter side and all of it, each doubling equally likely, but is at least
+    size / 2 pixels where the photograph has them; its place is drawn from all those inside. Crop number n depends on
+    n, `size` and `seed` alone: fewer crops are the first of more. Each is cut when it is asked for.
+
+    Args:
+        count: how many crops, from 1.
+        size: pixels along their sides, from 1.
+        seed: of the scales and places.
+
+    Returns:
+        A data set for `torch.utils.data.DataLoader`, or to index and iterate over: (crop, label) for each number, the
+        crop float (3, size, size) in [0, 1], the label its photograph's name, one of `PHOTOS`.
+
+    Raises:
+        ValueError: if a number is out of range.
+        ModuleNotFoundError: if the extra `nbvis[demo]` is not installed.
+
+    Example:
+        >>> crop, name = crops(100, size=64)[15]
+        >>> crop.shape, name
+        (torch.Size([3, 64, 64]), 'brick')
+    """
+    made = Crops(count, size, seed)
+    _demo_module("skimage")
+    return made
+
+
+@cache
+def _stored(file: str) -> Image.Image:
+    """A photograph as it is stored; all of them take 20 MB."""
+    with (resources.files("skimage") / "data" / file).open("rb") as stream, Image.open(stream) as stored:
+        return stored.convert("RGB")
+
+
+def _pixels(image: Image.Image) -> Tensor:
+    return torch.from_numpy(np.asarray(image, dtype=np.float32) / 255).permute(2, 0, 1).contiguous()
 
 
 def _preprocess(images: Tensor) -> Tensor:

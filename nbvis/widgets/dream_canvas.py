@@ -1,48 +1,68 @@
-"""DreamCanvas: a picture that dreams, and the controls that steer it while it does."""
+"""DreamCanvas: a picture that dreams or is drawn out of noise, and the controls that steer it while it does."""
 
 import functools
 import math
 import time
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import traitlets as t
 from torch import Tensor, nn
 
 from nbvis.engine import (
+    PRESETS,
+    STANDARD,
+    AscentStep,
     Fourier,
     Images,
+    Maco,
+    Names,
     Network,
     Objective,
+    PictureStep,
     Steps,
-    activity,
     as_network,
-    channel,
-    check_objective,
-    differentiable,
-    dream,
-    layers,
+    dreamable,
+    is_grey,
     octave_sizes,
-    smallest_size,
 )
-from nbvis.sessions import Finding, Session, described, picture, same, shown_as
+from nbvis.sessions import Finding, Frame, encoded, same
 
-from .base import GRACE
-from .given import Given, GivenImage, fitted, given_image
-from .later import LaterList, LaterText
+from . import grid, visualising
+from .carried import carried, carrying
+from .dreaming import LIVE, OPTIONS, Tried, dream_run, dream_subject, tried
+from .given import Given, GivenImage, taken
+from .looping import LoopWidget
 from .notes import Note, plain
-from .numbers import InvalidValueError, Number, numbers, one_of
+from .numbers import InvalidValueError, Number, OneOf, numbers, one_of
 from .page import page
-from .recipe import dream_recipe
-from .rows import layer_rows, possible_layer
-from .run import RunWidget
+from .painted import PaintedWidget
+from .recipe import TAKEN, dream_recipe, visualise_recipe
+from .seeing import GRACE
 from .sheet import Cell
+from .subject import Subject
+from .terms import unmasked
+from .verdict import verdict
+from .visualising import PARAMETERS, Drawn, visualise_run
 
-LIVE = frozenset({"objective", "lr", "steps", "jitter", "rotation"})
-"""What changes while a dream goes on; the rest begins it again."""
+MODES = {
+    "dream": OPTIONS,
+    "visualise": ("updates", "weight_noise", "preset", "transforms", "regularisers", "seed"),
+    "grid": ("updates", "weight_noise", "transforms", "seed"),
+}
+"""The ways to draw, each with the options that are its own."""
 
 
-class DreamCanvas(RunWidget, front_end="dream_canvas"):
-    """DeepDream, live: what a layer or a channel likes grows in a photograph or out of noise.
+class _Open:
+    """Of the class: opens a saved picture. Of a widget: opens the connection to the views, as every widget does."""
+
+    def __get__(self, widget: "DreamCanvas | None", kind: "type[DreamCanvas]") -> Callable[..., Any]:
+        return kind._opened if widget is None else super(DreamCanvas, widget).open
+
+
+class DreamCanvas(LoopWidget, PaintedWidget, front_end="dream_canvas"):
+    """DeepDream and feature visualisation, live: what an objective likes grows in a photograph or out of noise.
 
     Args:
         network: a `Network` or a bare module.
@@ -58,59 +78,67 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
 
     Example:
         >>> canvas = DreamCanvas(nn.Sequential(nn.Conv2d(3, 4, 3)), torch.rand(3, 32, 48), steps=2, octaves=1)
+        >>> canvas.formula = "'0'[1] - 0.5 * '0'[3]"
         >>> canvas.play()
         >>> canvas.wait(), canvas.result.shape
         (True, torch.Size([1, 3, 32, 48]))
     """
 
-    layer = LaterText(help="The layer to dream of; empty while an objective of your own is used.").tag(sync=True)
-    channel = t.Int(None, allow_none=True, help="Its channel; None for the whole layer.").tag(sync=True)
-    objective = t.Instance(Objective, allow_none=True, help="An objective of your own; None for layer and channel.")
+    _seen_as = staticmethod(grid.seen_as)
+    _settings = "start", "seed", "endless", "preset", "parameter"
+    mode = OneOf("dream", MODES, help="dream: in a photograph; visualise: out of noise; grid: many channels.")
     image = GivenImage(help="The photograph, (1, channels, height, width), or None; another begins again.")
-    start = t.Unicode(help="What a run starts from: image or noise.").tag(sync=True)
+    start = t.Unicode(help="What a dream starts from: image or noise.").tag(sync=True)
     lr = Number(0.01, 0.001, 0.5, "Learning rate", log=True, help="Size of a step; larger ones are wilder.")
     steps = Number(30, 1, 200, "Steps per octave", whole=True, log=True, help="Updates at each scale.")
     jitter = Number(32, 0, 128, "Jitter", unit="px", whole=True, help="How far each step shifts the picture at random.")
     rotation = Number(0, 0, 90, "Rotation", unit="°", help="The range of angles from which each step draws one.")
     octaves = Number(4, 1, 8, "Octaves", whole=True, help="Scales to dream at, coarse to fine; a change begins again.")
     octave_scale = Number(1.4, 1.1, 2, "Octave scale", unit="×", help="From one octave to the next; begins again.")
+    parameter = OneOf("fourier", PARAMETERS, help="What a visualisation is made of; another begins again.")
+    side = Number(224, 16, 1024, "Size", unit="px", whole=True, help="Of the visualisation; another begins again.")
+    tiles = Number(24, 2, 64, "Channels", whole=True, help="So many of the layer are drawn at once, as one batch.")
+    tile = Number(96, 32, 256, "Size", unit="px", whole=True, help="Of each of them; another begins again.")
+    first = t.Int(0, help="A channel of the page that the grid shows.").tag(sync=True)
+    updates = Number(128, 1, 2048, "Steps", whole=True, log=True, help="Updates of the visualisation; begins again.")
+    rate = Number(0.03, 0.001, 1, "Learning rate", log=True, help="Size of a step of the visualisation.")
+    weight_noise = Number(
+        0, 0, 0.5, "Weight noise", help="Of the network, drawn anew at each step: what stays is sure."
+    )
+    preset = OneOf("", ("", *PRESETS), help="A published recipe in the place of the settings; empty for none.")
+    transforms = t.Tuple(
+        default_value=STANDARD, help="What each step of a visualisation does to what the network sees."
+    )
+    regularisers = t.Tuple(help="What each step does to the pixels, where the visualisation is made of them.")
+    judge = t.Any(None, help="Another network, which is asked what it sees in the picture; None for none.")
+    verdict = t.Unicode(help="What has come of the run, in words, once it rests.").tag(sync=True)
     seed = t.Int(0, help="Of the random shifts, angles and noise.").tag(sync=True)
-    expression = LaterText(help="The objective, as it is written in Python.").tag(sync=True)
-    layers = LaterList(help="The layers there are: [name, kind, (channels, …)].").tag(sync=True)
-    starts = t.List(t.Unicode(), help="What a run can start from.").tag(sync=True)
-    size = t.List(t.Int(), help="Height and width of the picture, pixels.").tag(sync=True)
+    starts = t.List(t.Unicode(), help="What a dream can start from.").tag(sync=True)
+    _tiles = t.Dict(help="Of the grid: {channels, columns, count}.").tag(sync=True)
+    _parameters = t.Dict(PARAMETERS).tag(sync=True)
+    _presets = t.List(["", *PRESETS]).tag(sync=True)
 
     def __init__(
         self,
         network: Network | nn.Module,
-        image: Images | None = None,
+        image: Images | Given | None = None,
         objective: Objective | None = None,
         **options: Any,
     ):
-        self._network = as_network(network)
-        longest = options.pop("working_size", "auto")
-        self._given = None if image is None else given_image(image, "DreamCanvas", longest=longest)
-        self._shape = self._shape_of(self._given)
-        self._counts: dict[str, int] | None = None
-        self._own, self._instead = objective, ("", None)
+        given = image if image is None or isinstance(image, Given) else taken(image, "DreamCanvas", options)
+        network = dreamable(network)
+        self._start_with(objective)
         self._trial: Finding | None = None
-        self._flows: set[str] | None = None
-        self._smallest = 1
+        self._grey: tuple[PictureStep, bool] | None = None
+        self._judging: tuple[PictureStep, Network | None] | None = None
         self._options: dict[str, Any] = {}
-        super().__init__(image=self._image, objective=objective, **self._of_image() | options)
-        self._name_subject()
+        side = min(1024, max(network.input_size or (224,)))
+        super().__init__(dream_subject(network, given), **{"side": side, "objective": objective} | options)
         self._renew()
-        self._session = Session(
-            functools.partial(_dream, self._network),
-            self._options,
-            live=LIVE,
-            listener=self._on_frame,
-            background=self.background,
-            listens=self._hearing,
-        )
-        self._tell_notes()
         began = time.monotonic()
-        self._begin_to_see()
+        self._begin(
+            functools.partial(_run, network), self._options, live=LIVE | visualising.LIVE, paint=grid.paint_sheet
+        )
         if self._trial is not None:
             self._trial.leave(max(0.0, began + GRACE - time.monotonic()))
             if self._trial.error:
@@ -118,84 +146,100 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
         if self.running:
             self.play()
 
+    open: Any = _Open()
+
+    @classmethod
+    def _opened(cls, path: str | Path, network: Network | nn.Module | None = None, **options: Any) -> "DreamCanvas":
+        """A canvas that goes on from a saved picture, with the objective and the settings that it was made with.
+
+        Args:
+            path: what `save` wrote; any other picture opens too, and the notes say what it does not carry.
+            network: the network it was made with.
+            options: traits that are to be others.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it is no picture, the network is not given, or the objective does not fit it.
+        """
+        path = Path(path)
+        found = carried(path)
+        if network is None:
+            made = f"made with the network {found.network!r}" if found.network else "to be dreamt on with a network"
+            raise ValueError(f"{path.name} was {made}: give it, as DreamCanvas.open({path.name!r}, network)")
+        given = taken(path, cls.__name__, options)
+        return cls(network, given._replace(said=found.note), found.objective, **found.settings | options)
+
     def __repr__(self) -> str:
         """What it shows and how far it is, the same on every machine."""
         far = f", {self._far()}" if self._session.last else ""
         return f"DreamCanvas({self.subject}, {self.expression}, {self.state}{far})"
 
-    @property
-    def unit(self) -> tuple[str, int | None]:
-        """The layer and channel; setting it sets both."""
-        return self.layer, self.channel
-
-    @unit.setter
-    def unit(self, unit: tuple[str, int | None]) -> None:
-        with self.hold_trait_notifications():
-            self.layer, self.channel = unit
-
     def recipe(self) -> str:
         """Python source that makes the picture shown, from the network, the image and an objective of your own."""
-        past, height, width = self._session.past, *self._shape[2:]
-        noise = f"Fourier({height}, {width}, channels={self._shape[1]}, seed={past.origin['seed']}).image()"
-        image = self._given.source if self._given and past.origin["images"] is self._given.image else noise
-        return dream_recipe(image, past)
+        return self._recipe(Names(TAKEN))
 
     @property
-    def _image(self) -> Tensor | None:
-        return self._given.original if self._given else None
+    def recipe_masks(self) -> dict[str, Tensor]:
+        """The masks that `recipe()` names, by their names: also those that were painted over while the run went."""
+        names = Names(TAKEN)
+        self._recipe(names)
+        return names.masks
 
-    def _shape_of(self, given: Given | None) -> tuple[int, ...]:
-        return tuple(given.image.shape) if given else _noise_shape(self._network)
+    def _recipe(self, names: Names) -> str:
+        past, given = self._session.past, self._subject.given
+        images = past.origin["images"]
+        if past.origin["mode"] != "dream":
+            return visualise_recipe(images.source, past, visualising.ascent_options(past.origin), names)
+        if isinstance(images, Drawn):
+            return dream_recipe(f"{images.source}.image()", past, names)
+        assert given is not None  # the picture that it began with
+        return dream_recipe(given.source, past, names, given.whence)
 
-    def _of_image(self) -> dict[str, Any]:
-        """The traits that follow from the image."""
-        starts = ["noise"] if self._given is None else ["image", "noise"]
-        found: dict[str, Any] = {"starts": starts, "start": starts[0], "size": list(self._shape[2:])}
-        if self._given:
-            found["working_size"] = self._given.longest
-        return found
+    def keep_dreaming(self) -> None:
+        """Goes on from what is there, also after the end of a dream, until `endless` is off again.
 
-    def _name_subject(self) -> None:
-        self._sizes = self._given.sizes() if self._given else []
-        self.set_trait("subject", f"{self._network.name} · {self._shape[2]} × {self._shape[3]}")
+        Raises:
+            ValueError: for a visualisation, which has no next round.
+        """
+        if self.mode != "dream":
+            raise InvalidValueError("a visualisation is not a dream that goes on: set mode to 'dream'")
+        super().keep_dreaming()
 
-    def _see(self) -> Finding:
-        image = self._noise_or(self._given, self._shape)
-        return self._find_out(functools.partial(_seen, self._network, self._given, image, self._own), self._on_seen)
+    def _of_picture(self) -> dict[str, Any]:
+        starts = ["image", "noise"] if self._subject.given else ["noise"]
+        follows = super()._of_picture() | {"starts": starts, "start": starts[0]}
+        return follows | {"size": list(self._start_shape()[2:])}
 
-    def _on_seen(self, seen: "_Seen") -> None:
-        """Takes over what was found out about the network and an image."""
-        with self._traits_lock:
-            other = seen.given is not self._given
-            self._given, self._shape = seen.given, self._shape_of(seen.given)
-            self._counts = {name: shape[0] for name, _, shape in seen.rows}
-            self.layers = seen.rows
-            if other:
-                with self.hold_trait_notifications():
-                    for name, value in self._of_image().items():
-                        self.set_trait(name, value)
-                    self._name_subject()
-            if self._own is None:
-                self.layer = self._possible(self.layer) if self.layer else _middle(seen.rows)
-                self.channel = self._possible_channel(self.channel)
-            self._renew()
-        if other:
-            self._session.renew()
-        work = functools.partial(_tried, self._network, self._start_image())
+    def _another(self, given: Given | None) -> Subject:
+        return dream_subject(self._subject.network, given)
+
+    def _given(self, value: Any) -> Given | None:
+        return None if value is None else super()._given(value)
+
+    def _change_picture(self, given: Given | None) -> None:
+        height, width = self._another(given).size
+        octave_sizes(height, width, int(self.octaves), self.octave_scale)
+        super()._change_picture(given)
+
+    def _take_over(self, first: bool) -> None:
+        super()._take_over(first)
+        self._on_shape(None)
+        work = functools.partial(tried, self._subject.network, self._dream_start())
         self._trial = self._lookout.ask(work, self._on_tried, aside=True)
-        self._seen()
 
-    def _on_tried(self, tried: "_Tried") -> None:
-        """Takes over what small pictures told about the network."""
+    def _on_tried(self, tried: Tried) -> None:
+        super()._on_tried(tried)
         with self._traits_lock:
-            self._flows, self._smallest = tried.flows, tried.smallest
             self._bound_scales()
-            if self.layer:
-                self._possible(self.layer)
+
+    @property
+    def _room(self) -> float:
+        """How many times smaller than the picture an octave can be."""
+        return min(self._subject.size) / (self._tried.smallest if self._tried else 1)
 
     def _bound_scales(self) -> None:
         """Has the sliders offer only what leaves the smallest octave large enough for the network."""
-        room, controls = min(self._shape[2:]) / self._smallest, dict(self._controls)
+        room, controls = self._room, dict(self._controls)
         most = sum(self.octave_scale**n <= room for n in range(8))
         largest = room ** (1 / (self.octaves - 1)) if self.octaves > 1 else math.inf
         for name, high in {"octaves": most, "octave_scale": math.floor(100 * min(largest, 2)) / 100}.items():
@@ -203,136 +247,47 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
             controls[name] = controls[name] | {"high": min(trait.high, max(high, trait.low, value))}
         self._controls = controls
 
-    @t.validate("image")
-    def _validate_image(self, proposal: Any) -> Tensor | None:
-        value = proposal["value"]
-        if value is self._image:
-            return self._image
-        given = None if value is None else given_image(value, "DreamCanvas")
-        self._look_at(given)
-        return given.original if given else None
-
-    def _look_at(self, given: Given | None) -> None:
-        """Looks at another picture, or the same at another size."""
-        shape = self._shape_of(given)
-        octave_sizes(shape[2], shape[3], int(self.octaves), self.octave_scale)
-        image = self._noise_or(given, shape)
-        work = functools.partial(_seen, self._network, given, image, self._objective())
-        look = self._find_out(work, self._on_seen)
-        if look.error:
-            raise InvalidValueError(described(look.error)) from look.error
-
-    @t.validate("working_size")
-    def _validate_working_size(self, proposal: Any) -> int | None:
-        longest = proposal["value"]
-        if self._given is None:
-            if longest is not None:
-                raise InvalidValueError("there is no picture to work on at another size: set image first")
-            return None
-        if longest == self._given.longest:
-            return longest
-        given = fitted(self._given, longest)
-        if given.longest != self._given.longest:
-            self._look_at(given)
-        return given.longest
-
-    @t.validate("layer")
-    def _validate_layer(self, proposal: Any) -> str:
-        name = proposal["value"]
-        if name == "" and (self.objective is not None or self._counts is None):
-            return name
-        return self._possible(name)
-
-    def _possible(self, layer: str) -> str:
-        """The layer, if one can dream of it, as far as is known."""
-        if self._counts is None:
-            return possible_layer(layer, self._network.module)
-        one_of("layer", layer, list(self._counts))
-        if self._flows is not None and not {layer, layer.rpartition(":")[0]} & self._flows:
-            raise InvalidValueError(
-                f"no gradient flows back from layer {layer!r}: the network detaches it, or an operation before it "
-                "cannot be differentiated"
-            )
-        return layer
-
-    @t.validate("channel")
-    def _validate_channel(self, proposal: Any) -> int | None:
-        return self._possible_channel(proposal["value"])
-
-    def _possible_channel(self, index: int | None) -> int | None:
-        layer = self.layer
-        count = None if self._counts is None else self._counts.get(layer, 0)
-        if index is not None and not (0 <= index and (count is None or index < count)):
-            if count is None:
-                raise InvalidValueError(f"no channel {index}: they are counted from 0, or None for all of them")
-            what = f"layer {layer!r} has {count}, 0 to {count - 1}" if count else "pick a layer first"
-            raise InvalidValueError(f"no channel {index}: {what}, or None for all of them")
-        return index
-
-    @t.validate("objective")
-    def _validate_objective(self, proposal: Any) -> Objective | None:
-        own = proposal["value"]
-        if own is not None and own is not self._own:
-            self._instead = self.layer, self.channel
-            work = functools.partial(_checked, self._network, own, self._start_image())
-            look = self._find_out(work, self._on_checked)
-            if look.error:
-                raise InvalidValueError(described(look.error)) from look.error
-        elif own is None and not self.layer and self._counts is not None:
-            raise InvalidValueError("without an objective of your own there must be a layer: set layer")
-        return own
-
-    def _on_checked(self, objective: Objective) -> None:
-        with self._traits_lock:
-            self._own = objective
-            self._renew()
-
-    def _on_failure(self, look: Finding) -> None:
-        with self._traits_lock:
-            self.image, self.working_size = self._image, self._given.longest if self._given else None
-            if self.objective is not self._own:
-                if self._own is None:
-                    self.layer, self.channel = self._instead
-                else:
-                    self.objective = self._own
-        super()._on_failure(look)
-
     @t.validate("start")
     def _validate_start(self, proposal: Any) -> str:
         return one_of("start", proposal["value"], self.starts)
 
     @t.validate("octaves", "octave_scale")
     def _validate_octaves(self, proposal: Any) -> float:
-        name, value = proposal["trait"].name, proposal["value"]
-        if self._from_a_view and value > (high := self._controls[name]["high"]):
+        name, value, (height, width) = proposal["trait"].name, proposal["value"], self._subject.size
+        scales: dict[str, Any] = {"octaves": self.octaves, "octave_scale": self.octave_scale, name: value}
+        fits = scales["octave_scale"] ** (scales["octaves"] - 1) <= self._room
+        if self._from_a_view and value > (high := self._controls[name]["high"]) and not fits:
             raise InvalidValueError(
                 f"{proposal['trait'].label} ({name}) is at most {high:g} here: the smallest octave of "
-                f"{self._shape[2]} × {self._shape[3]} pixels would be too small for the network"
+                f"{height} × {width} pixels would be too small for the network"
             )
-        scales: dict[str, Any] = {"octaves": self.octaves, "octave_scale": self.octave_scale}
         try:
-            octave_sizes(self._shape[2], self._shape[3], **scales | {name: value})
+            octave_sizes(height, width, **scales)
         except ValueError as error:
             raise InvalidValueError(str(error)) from error
         return value
 
-    @t.observe("objective")
-    def _on_objective(self, change: Any) -> None:
-        if self.objective is not None:
-            self.layer, self.channel = "", None
-        else:
-            self._own = None
+    @t.observe("mode", "side", "tiles", "tile", "first", "layer")
+    def _on_shape(self, change: Any) -> None:
+        shown = self._shown_channels()
+        self._tiles = {"channels": list(shown), "columns": grid.columns(len(shown)), "count": self._channel_count()}
+        self.size = list(grid.sheet_size(len(shown), self.tile) if self.mode == "grid" else self._start_shape()[2:])
         self._renew()
 
-    @t.observe("layer")
-    def _on_layer(self, change: Any) -> None:
-        if self.layer:
-            self.objective = None
-        if self._counts is not None and self.channel is not None and self.channel >= self._counts.get(self.layer, 0):
-            self.channel = None
+    def _channel_count(self) -> int:
+        return self._subject.channels(self._some_layer()) or 1 if self._subject.looked else 1
+
+    def _shown_channels(self) -> range:
+        """The channels of the grid."""
+        return grid.page(self._channel_count(), self.first, int(self.tiles))
+
+    @t.observe("parameter")
+    def _on_parameter(self, change: Any) -> None:
+        if self.rate == _usual_rate(change["old"]):
+            self.rate = _usual_rate(self.parameter)
         self._renew()
 
-    @t.observe("channel", "start", "seed", "lr", "steps", "jitter", "rotation", "octaves", "octave_scale")
+    @t.observe("start", "rate", "endless", "zoom", "turn", *OPTIONS, *MODES["visualise"])
     def _on_option(self, change: Any) -> None:
         if change["name"].startswith("octave"):
             self._bound_scales()
@@ -340,125 +295,154 @@ class DreamCanvas(RunWidget, front_end="dream_canvas"):
 
     def _renew(self) -> None:
         """Tells the session which options are not what they were."""
-        names = ("lr", "steps", "jitter", "rotation", "octaves", "octave_scale", "seed")
-        options: dict[str, Any] = {name: getattr(self, name) for name in names}
-        objective = self._objective()
-        # Until an objective of one's own is known to fit, the run keeps the one it has.
-        options |= {"objective": objective or self._options.get("objective"), "images": self._start_image()}
-        changed = {name: value for name, value in options.items() if not same(self._options.get(name), value)}
-        self._options = options
-        self.expression = "" if objective is None else str(objective)
+        options: dict[str, Any] = {name: getattr(self, name) for name in self._own_options()}
+        if self.mode == "dream":
+            options |= self._loop()
+        elif "preset" not in options or not self.preset:
+            options["lr"] = self.rate
+        # Until an objective is known to fit, the run keeps the one it has.
+        objective: Any = self._fits and self._recent.packed(self._fits)
+        if self._fits is not None and self.mode != "dream":
+            objective = unmasked(self._fits)
+            if self.mode == "grid":
+                objective = grid.objectives(self._some_layer(), self._shown_channels())
+        options |= {"objective": objective, "images": self._start_image(), "mode": self.mode}
+        changed = {
+            name: value
+            for name, value in options.items()
+            if name not in self._options or not same(self._options[name], value)
+        }
+        self._options |= options
         if hasattr(self, "_session"):
             self._changed(changed, remake=True)
 
-    def _objective(self) -> Objective | None:
-        if self._own is not None:
-            return self._own
-        return _objective(self.layer, self.channel) if self.layer else None
+    def _own_options(self) -> tuple[str, ...]:
+        """The options that the run has now: a published recipe leaves nothing to choose."""
+        return ("preset", "seed") if self.mode == "visualise" and self.preset else MODES[self.mode]
 
-    def _start_image(self) -> Tensor:
-        return self._noise_or(None if self.start == "noise" else self._given, self._shape)
+    def _start_image(self) -> Tensor | Drawn:
+        if self.mode != "dream":
+            return Drawn(
+                "pixels" if self.mode == "visualise" and self.preset else self.parameter, self._start_shape(), self.seed
+            )
+        return self._dream_start()
 
-    def _noise_or(self, given: Given | None, shape: tuple[int, ...]) -> Tensor:
-        return given.image if given else _noise(shape, self.seed)
+    def _dream_start(self) -> Tensor | Drawn:
+        if self.start == "image":
+            return self._subject.image
+        return Drawn("fourier", tuple(self._subject.image.shape), self.seed)
 
-    def _current_notes(self) -> list[Note]:
-        own = plain(self._given.note if self._given else "", shown_as(self._shape[1]))
-        return [*own, *super()._current_notes()]
+    def _start_shape(self) -> tuple[int, ...]:
+        """(batch, channels, height, width) of what is drawn."""
+        shape = tuple(self._subject.image.shape)
+        if self.mode == "grid":
+            return (len(self._shown_channels()), shape[1], int(self.tile), int(self.tile))
+        return (*shape[:2], int(self.side), int(self.side)) if self.mode == "visualise" else shape
 
     def _page(self) -> str:
         facts = {"Network": self.subject, "Objective": self.expression}
-        facts |= {control["label"]: f"{getattr(self, name):g}" for name, control in self._controls.items()}
+        facts |= {control["label"]: f"{getattr(self, name):g}" for name, control in self._shown_controls().items()}
         facts |= {"Notes": self.notes} if self.notes else {}
-        cell = Cell(picture(self.result), f"Dream of {self.expression}", self._far())
+        cell = Cell(grid.seen_as(self.result), self._title(), self._far())
         return page(cell.title, [cell], facts, self.recipe())
 
+    def _shown_controls(self) -> dict[str, dict[str, Any]]:
+        """The sliders of this way to draw."""
+        drawn, loop = ("updates", "rate", "weight_noise"), ("zoom", "turn") if self.endless else ()
+        own = {"dream": OPTIONS + loop, "visualise": ("side", *drawn), "grid": ("tiles", "tile", *drawn)}[self.mode]
+        return {name: control for name, control in self._controls.items() if name in own}
+
+    def _saved(self, suffix: str) -> bytes:
+        saved = super()._saved(suffix)
+        if suffix != ".png" or self._fits is None:
+            return saved
+        names = [*self._shown_controls(), "mode", "endless", "seed", "parameter", "preset"]
+        settings = {name: getattr(self, name) for name in names}
+        return carrying(saved, self._subject.network.name, settings, self._fits, self.recipe())
+
+    @t.validate("judge")
+    def _validate_judge(self, proposal: Any) -> Network | None:
+        return None if proposal["value"] is None else as_network(proposal["value"])
+
+    @t.observe("judge")
+    def _on_judge(self, change: Any) -> None:
+        self._ask_for_verdict()
+
+    def _on_frame(self, frame: Frame) -> None:
+        super()._on_frame(frame)
+        if frame.header["state"] == "running":
+            self._judging = None
+            if self.verdict:
+                self._tell_verdict("")
+        elif frame.header["format"] == "png":
+            self._ask_for_verdict()
+
+    def _ask_for_verdict(self) -> None:
+        """Has the worker say what has come of the run, where it rests."""
+        last, objective = (self._session.last, self._shown_objective()) if hasattr(self, "_session") else (None, None)
+        if last is None or objective is None or self._lookout.closed:
+            return
+        if self._judging and self._judging[0] is last and self._judging[1] is self.judge:
+            return  # it is only painted again, as for another view
+        self._judging = last, self.judge
+        told = last, self._subject.network, self.judge, objective, self._session.start
+        self._lookout.ask(functools.partial(_judged, *told), self._on_verdict, aside=True, key="verdict")
+
+    def _on_verdict(self, found: tuple[PictureStep, str]) -> None:
+        if self._session.state != "running" and self._session.last is found[0]:
+            self._tell_verdict(found[1])
+
+    def _tell_verdict(self, words: str) -> None:
+        with self._traits_lock:
+            self.verdict = words
+
+    def _shown_objective(self) -> Objective | None:
+        """The objective of what is shown; None if it shows one for each of several."""
+        past = self._session.past
+        held = [past.origin, *(changed for _, changed in past.changes)]
+        found = next((each["objective"] for each in reversed(held) if "objective" in each), None)
+        return found if isinstance(found, Objective) else None
+
+    def _current_notes(self) -> list[Note]:
+        return [*super()._current_notes(), *plain(*self._failed())]
+
+    def _failed(self) -> list[str]:
+        """That a visualisation has failed, if it has."""
+        last = self._session.last
+        if self._session.state != "finished" or not isinstance(last, AscentStep) or last.image.shape[1] != 3:
+            return []
+        if self._grey is None or self._grey[0] is not last:  # notes are asked for with each change of a slider
+            self._grey = last, bool(is_grey(last.image).all())
+        return [_GREY] if self._grey[1] else []
+
+    def _picture(self) -> bytes:
+        return encoded(grid.seen_as(self.result), lossless=True)
+
     def _words(self) -> str:
-        return f"Dream of {self.expression} in {self.subject}, {self._far()}."
+        return f"{self._title()} in {self.subject}, {self._far()}."
 
-    def _far(self) -> str:
-        step = self._session.last
-        return f"step {step.index + 1} of {step.total}" if step else "before the first step"
-
-
-def _dream(network: Network, options: dict[str, Any]) -> Steps:
-    images, octaves = options.pop("images"), options["octaves"]
-    try:
-        return dream(network, options.pop("objective"), images, **options)
-    except RuntimeError as error:
-        if octaves == 1:
-            raise
-        height, width = octave_sizes(images.shape[2], images.shape[3], octaves, options["octave_scale"])[0]
-        small = (
-            f"The smallest of {octaves} octaves has {height} × {width} pixels: fewer octaves or a smaller octave scale"
-        )
-        raise RuntimeError(f"{error}. {small} keep it larger.") from error
+    def _title(self) -> str:
+        if self.mode == "grid":
+            shown = self._shown_channels()
+            return f"Channels {shown[0]} to {shown[-1]} of {self._some_layer()}"
+        return f"{'Dream' if self.mode == 'dream' else 'Visualisation'} of {self.expression}"
 
 
-@functools.lru_cache(4096)
-def _objective(layer: str, index: int | None) -> Objective:
-    return activity(layer) if index is None else channel(layer, index)
+_GREY = (
+    "The picture is grey, as visualisations are that failed: what is climbed hardly changes here, the learning rate is "
+    "far too small, or the steps are too few."
+)
 
 
-@functools.lru_cache(4)
-def _noise(shape: tuple[int, ...], seed: int) -> Tensor:
-    return Fourier(shape[2], shape[3], channels=shape[1], seed=seed).image()
+def _run(network: Network, options: dict[str, Any]) -> Steps:
+    return (dream_run if options["mode"] == "dream" else visualise_run)(network, options)
 
 
-def _noise_shape(network: Network) -> tuple[int, ...]:
-    first = next((m for m in network.module.modules() if isinstance(m, nn.Conv2d)), None)
-    return (1, first.in_channels if first else 3, *(network.input_size or (224, 224)))
+def _judged(
+    last: PictureStep, network: Network, judge: Network | None, objective: Objective, start: Tensor
+) -> tuple[PictureStep, str]:
+    return last, verdict(network, judge, objective, start, last.image)
 
 
-class _Seen(NamedTuple):
-    """A network and an image.
-
-    Attributes:
-        given: the image; None for noise.
-        rows: the layers that it goes through.
-    """
-
-    given: Given | None
-    rows: list[list[Any]]
-
-
-def _seen(network: Network, given: Given | None, image: Tensor, objective: Objective | None) -> _Seen:
-    rows = layer_rows(layers(network, image))
-    if objective is not None:
-        _checked(network, objective, image)
-    return _Seen(given, rows)
-
-
-class _Tried(NamedTuple):
-    """What passes of small pictures told about a network.
-
-    Attributes:
-        smallest: the shorter side of pictures it runs on, pixels.
-        flows: the layers from which a gradient flows back; None if that could not be tried.
-    """
-
-    smallest: int
-    flows: set[str] | None
-
-
-def _tried(network: Network, image: Tensor) -> _Tried:
-    smallest = smallest_size(network, image)
-    try:
-        return _Tried(smallest, differentiable(network, image[..., : 2 * smallest, : 2 * smallest]))
-    except Exception:  # the run will say it in its own words
-        return _Tried(smallest, None)
-
-
-def _checked(network: Network, objective: Objective, image: Tensor) -> Objective:
-    check_objective(network, objective, image)
-    return objective
-
-
-def _middle(found: list[list[Any]]) -> str:
-    """A layer a little past the middle, where textures become parts of things; whole blocks before what is in them."""
-    names = {name for name, _, _ in found}
-    blocks = [row for row in found if not any(row[0].startswith(f"{name}.") for name in names)]
-    maps = [name for name, _, shape in blocks if len(shape) == 3] or [name for name, _, _ in blocks]
-    if not maps:
-        raise ValueError("the network has no layer with channels: give an objective, such as activity('')")
-    return maps[len(maps) * 4 // 7]
+def _usual_rate(parameter: str) -> float:
+    return Maco.usual_lr if parameter == "maco" else Fourier.usual_lr

@@ -14,37 +14,31 @@ large. With `pictures`, the buffers by name (original, corrupted, difference, ma
 """
 
 import functools
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import traitlets as t
 from torch import Tensor, nn
 
 from nbvis.engine import Images, InversionStep, Network, address, as_network, named
-from nbvis.sessions import Finding, Frame, Session, described, encoded, shown_as
+from nbvis.sessions import Frame, encoded
 
-from .given import Given, GivenImage, fitted, given_image
+from .given import taken
 from .inversion_pictures import InversionPainter, dropped_line
-from .inverting import LEVELS, LIVE, invert, rows_with_reasons
+from .inverting import LEVELS, LIVE, DroppedSubject, invert
 from .later import LaterList, LaterText
-from .notes import Note, plain
-from .numbers import InvalidValueError, Number, one_of
+from .notes import Note
+from .numbers import InvalidValueError, Number
 from .page import Table, page
 from .recipe import inversion_recipe
-from .rows import possible_layer
 from .run import RunWidget
+from .units import UnitWidget
 
 INSERTED_P = 0.3
 """With what probability inserted dropout drops, unless another is set."""
 
 
-class _Looked(NamedTuple):
-    """An image, and the layers that it goes through, with why dropout does not act there."""
-
-    given: Given
-    rows: list[list[Any]]
-
-
-class DropoutInverter(RunWidget, front_end="dropout_inverter"):
+class DropoutInverter(RunWidget, UnitWidget, front_end="dropout_inverter"):
     """Dropout as a picture: the image changes until the network without dropout answers as it did with it.
 
     Args:
@@ -67,9 +61,10 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
         (True, torch.Size([1, 3, 4, 4]))
     """
 
-    image = GivenImage(help="The original, (1, channels, height, width); another begins again.")
+    _settings = "sweep", "sample", "bounded", "seed"
+
     layer = LaterText(help="Where the answers are compared; empty while no layer can be.").tag(sync=True)
-    layers = LaterList(help="The layers there are: [name, kind, (channels, …), why dropout does not act there].")
+    layers = LaterList(help="The layers there are: {name, kind, shape, reason why dropout does not act there}.")
     layers.tag(sync=True)
     insert = t.Bool(False, help="Whether the noisy pass has dropout right after the layer too.").tag(sync=True)
     p = Number(None, 0, 0.95, "Dropout p", optional=True, help="Of dropping a unit; None is the network's own.")
@@ -85,31 +80,18 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
     predictions = t.List(help="The classes that matter: {label, clean, noisy, corrupted}, of the sample shown.")
     predictions.tag(sync=True)
     dropped = t.Dict(help="How many of how many units its mask drops: {total, dropped, what, place}.").tag(sync=True)
-    size = t.List(t.Int(), help="Height and width of the picture, pixels.").tag(sync=True)
 
     _painter: InversionPainter
-    _given: Given
-    _reached: list[str] | None
+    _subject: DroppedSubject
 
     def __init__(self, network: Network | nn.Module, image: Images, layer: str | None = None, **options: Any):
-        self._network = as_network(network)
-        self._given = given_image(image, "DropoutInverter", longest=options.pop("working_size", "auto"))
-        self._reached = None
-        self._painter = InversionPainter(self._network)
-        super().__init__(image=self._given.original, layer=layer or "", **self._of_image() | options)
-        self._name_subject()
+        known = as_network(network)
+        subject = DroppedSubject(known, taken(image, "DropoutInverter", options, pair=known.pair))
+        self._painter = InversionPainter(subject.network)
+        super().__init__(subject, layer=layer or "", **options)
         self._wanted = self._options()
-        self._session = Session(
-            functools.partial(invert, self._network),
-            self._wanted | {"images": self._given.image},
-            live=LIVE,
-            listener=self._on_frame,
-            paint=self._painter,
-            background=self.background,
-            listens=self._hearing,
-        )
-        self._tell_notes()
-        self._begin_to_see()
+        start = functools.partial(invert, subject.network)
+        self._begin(start, self._wanted | {"images": subject.image}, live=LIVE, paint=self._painter)
         if self.running or self.sweep:
             self.play()
 
@@ -135,14 +117,8 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
         """What was kept (1) and dropped (0): {the dropout's layer: (samples, …)}; empty before the first step."""
         return self.last.masks if self.last else {}
 
-    @property
-    def unit(self) -> tuple[str, None]:
-        """The layer, and None, since all its channels are compared; setting it takes the layer."""
-        return self.layer, None
-
-    @unit.setter
-    def unit(self, unit: tuple[str, int | None]) -> None:
-        self.layer = unit[0]
+    def _take_unit(self, layer: str, channel: int | None) -> None:
+        self.layer = layer
 
     def resample(self) -> None:
         """Draws other masks, by the next seed, and plays."""
@@ -151,81 +127,30 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
 
     def recipe(self) -> str:
         """Python source that makes the pictures shown, from the network and the image."""
-        return inversion_recipe(self._given.source, self._session.past, self._session.state == "finished")
+        given = self._subject.given
+        assert given is not None
+        return inversion_recipe(given.source, self._session.past, self._session.state == "finished", given.whence)
 
-    def _name_subject(self) -> None:
-        self._sizes = self._given.sizes()
-        self.set_trait("subject", f"{self._network.name} · {self.size[0]} × {self.size[1]}")
-
-    def _see(self) -> Finding:
-        return self._find_out(functools.partial(_looked, self._network, self._given), self._on_seen)
-
-    def _on_seen(self, looked: _Looked) -> None:
-        """Takes over what was found out about the network and an image."""
-        with self._traits_lock:
-            before, (self._given, self.layers) = self._given, looked
-            other = before is not self._given
-            self._reached = [name for name, _, _, reason in looked.rows if not reason]
-            if other:
-                with self.hold_trait_notifications():
-                    for name, value in self._of_image().items():
-                        self.set_trait(name, value)
-                    self._name_subject()
-            else:
-                if not self.layer and self._reached:
-                    self.layer = self._reached[-1]
-                else:
-                    self._possible(self.layer)
-                self._check_dropout(self.layer, self.insert)
-        if other:
+    def _take_over(self, first: bool) -> None:
+        super()._take_over(first)
+        self.layers = self._subject.layers
+        if not first:
             self._painter.complete = True
-            self._session.renew(images=self._given.image)
-        self._seen()
+            return
+        if not self.layer and self._subject.reached:
+            self.layer = self._subject.reached[-1]
+        self._check_layer(self.layer)
+        self._check_dropout(self.layer, self.insert)
 
-    def _of_image(self) -> dict[str, Any]:
-        """The traits that follow from the image."""
-        size = list(self._given.image.shape[2:])
-        return {"size": size, "working_size": self._given.longest}
-
-    @t.validate("image")
-    def _validate_image(self, proposal: Any) -> Tensor:
-        if proposal["value"] is self._given.original:
-            return self._given.original
-        given = given_image(proposal["value"], "DropoutInverter")
-        self._look_at(given)
-        return given.original
-
-    @t.validate("working_size")
-    def _validate_working_size(self, proposal: Any) -> int | None:
-        given = fitted(self._given, proposal["value"])
-        if given.longest != self._given.longest:
-            self._look_at(given)
-        return given.longest
-
-    def _look_at(self, given: Given) -> None:
-        """Looks at another picture, or the same at another size."""
-        look = self._find_out(functools.partial(_looked, self._network, given), self._on_seen)
-        if look.error:
-            raise InvalidValueError(described(look.error)) from look.error
-
-    def _on_failure(self, look: Finding) -> None:
-        with self._traits_lock:
-            self.image, self.working_size = self._given.original, self._given.longest
-        super()._on_failure(look)
+    def _check_layer(self, layer: str) -> None:
+        if layer or self._subject.reached:
+            self._subject.layer(layer)
 
     @t.validate("layer")
     def _validate_layer(self, proposal: Any) -> str:
-        self._possible(proposal["value"])
+        self._check_layer(proposal["value"])
         self._check_dropout(proposal["value"], self.insert)
         return proposal["value"]
-
-    def _possible(self, layer: str) -> None:
-        """Refuses a layer that there is not, as far as is known."""
-        if self._reached is None:
-            if layer:
-                possible_layer(layer, self._network.module)
-        elif layer or self._reached:
-            one_of("layer", layer, [row[0] for row in self.layers])
 
     @t.validate("insert")
     def _validate_insert(self, proposal: Any) -> bool:
@@ -234,10 +159,11 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
 
     def _check_dropout(self, layer: str, insert: bool) -> None:
         """Refuses a layer that dropout does not reach, unless it reaches none: then the panel offers to insert some."""
-        if insert and not layer and self._reached is not None:
+        reached = self._subject.reached
+        if insert and not layer and self._subject.looked:
             raise InvalidValueError("dropout is inserted after a layer: set layer too")
-        if not insert and self._reached and layer not in self._reached:
-            where = ", ".join(map(repr, self._reached[:12])) + (" and others" if len(self._reached) > 12 else "")
+        if not insert and reached and layer not in reached:
+            where = ", ".join(map(repr, reached[:12])) + (" and others" if len(reached) > 12 else "")
             raise InvalidValueError(
                 f"no dropout acts before layer {layer!r}; it does before {where}; "
                 "insert=True puts some right after the layer, in the noisy pass only"
@@ -286,9 +212,10 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
 
     def _options(self) -> dict[str, Any]:
         """What an inversion is asked for now."""
+        names = named(self._subject.network.module)
         return {
             "layer": self.layer,
-            "insert": address(self.layer, named(self._network.module))[0] if self.insert and self.layer else None,
+            "insert": address(self.layer, names)[0] if self.insert and self.layer else None,
             "p": LEVELS if self.sweep else self.p,
             "samples": len(LEVELS) if self.sweep else self.samples,
             "seed": self.seed,
@@ -305,29 +232,23 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
                 self.dropped = self._painter.dropped
         super()._on_frame(frame)
 
-    def _on_message(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
-        kind = content.get("type")
-        if kind == "resample":
-            self.resample()
-        elif kind == "insert":
-            self._insert_at(content["layer"])
-        else:
-            if kind == "joined":
-                self._painter.complete = True
-            super()._on_message(_, content, buffers)
+    def _on_joined(self, view: str, lab: bool) -> None:
+        self._painter.complete = True
+        super()._on_joined(view, lab)
+
+    def _acts(self, content: dict[str, Any]) -> dict[str, Callable[[], Any]]:
+        own = {"resample": self.resample, "insert": lambda: self._insert_at(content["layer"])}
+        return super()._acts(content) | own
 
     def _insert_at(self, layer: str) -> None:
         with self._traits_lock:
-            try:
-                with self.hold_trait_notifications():
-                    self.layer, self.insert = layer, True
-                self._refuse(None)
-            except t.TraitError as error:
-                self._refuse(error)
+            with self.hold_trait_notifications():
+                self.layer, self.insert = layer, True
+            self._refuse(None)
 
     def _current_notes(self) -> list[Note]:
-        notes, step = plain(self._given.note, shown_as(self.image.shape[1])) + super()._current_notes(), self.last
-        if step and step.converged.all() and (step.image == self._session.start.to(step.image)).all():
+        notes, step = super()._current_notes(), self.last
+        if step and self._painter.unchanged and step.converged.all():
             why = "its loss was within the tolerance from the start" if step.loss.any() else "dropout changed nothing"
             notes.append(Note(f"The picture is the original: {why}."))
         return notes
@@ -356,7 +277,3 @@ class DropoutInverter(RunWidget, front_end="dropout_inverter"):
     def _words(self) -> str:
         shown = "; ".join(cell.words for cell in self._painter.cells(self._session))
         return f"Dropout inverted at {self.layer} of {self.subject}. {shown}. {dropped_line(self.dropped)}".rstrip()
-
-
-def _looked(network: Network, given: Given) -> _Looked:
-    return _Looked(given, rows_with_reasons(network, given.image))

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -13,14 +13,20 @@ from nbvis.engine import (
     Attribution,
     Method,
     Network,
+    Objective,
     PreprocessingCheck,
+    activations,
     attribute,
     faithfulness,
+    own_method,
+    planes,
     preprocessing_check,
     randomization_check,
+    unit,
 )
 from nbvis.sessions import Known, Refusal, Task, Tell, described
 
+from .predicted import Predicted
 from .views import figure
 
 OPTIONS = {option.name: option for method in METHODS.values() for option in method.sliders}
@@ -92,7 +98,7 @@ def map_task(network: Network, image: Tensor, asked: Asked) -> Task:
 
 
 def faithfulness_task(network: Network, image: Tensor, asked: Asked, beside: Sequence[Asked]) -> Task:
-    """Finds out how the score follows a map that is known by then, as those `beside` it may be."""
+    """Measures how faithful a map is that was found before; reference maps measured `beside` it are used again."""
     run = functools.partial(_faithfulness, network, image, asked, tuple(beside))
     return Task(("faithfulness", asked), f"Faithfulness of {asked.label}", run)
 
@@ -152,3 +158,33 @@ def _sanity(network: Network, image: Tensor, asked: Asked, tell: Tell, known: Kn
 
 def _preprocessing(network: Network, image: Tensor, tell: Tell, known: Known) -> Any:
     return preprocessing_check(network, image)
+
+
+def own_methods(functions: Mapping[str, Callable[..., Tensor]]) -> dict[str, Method]:
+    """A record of each.
+
+    Raises:
+        TypeError: if one of them is no function of three arguments.
+        ValueError: if one is called as a method that there is.
+    """
+    taken = [*METHODS, *(method.label for method in METHODS.values())]
+    for name, function in functions.items():
+        if name in taken:
+            raise ValueError(f"there is a method {name!r} already: call your own otherwise")
+        if not callable(function):
+            raise TypeError(f"own[{name!r}] is a function (module, inputs, target) → map, not {function!r}")
+    return {name: own_method(function, name) for name, function in functions.items()}
+
+
+def strongest(
+    subject: Predicted, layer: str, place: tuple[int, int], clicked: tuple[int, int]
+) -> tuple[tuple[str, int, int, int], tuple[int, int]]:
+    """The unit with the highest activation at a place of a layer's grid."""
+    values = planes(activations(subject.network, subject.shown, [layer]), layer)
+    return (layer, int(values[0, :, place[0], place[1]].argmax()), *place), clicked
+
+
+@functools.lru_cache(64)
+def unit_at(layer: str, index: int, row: int, column: int) -> Objective:
+    """The objective of a unit, always the same one."""
+    return unit(layer, index, row, column)

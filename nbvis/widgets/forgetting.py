@@ -21,10 +21,9 @@ GRACE = 10.0
 """Seconds that a widget without a view is given: a page that is loaded anew shows it again."""
 SOON = 1.0
 """Seconds after a cell until the page has told which views are gone."""
-OFTEN = 3
-"""How often a widget that something holds is looked at soon again: a worker that tells something holds it, too."""
 HELD = 60.0
-"""Seconds until it is looked at again after that."""
+"""Seconds at most until a widget that something holds is looked at again. A worker that tells something holds it, too,
+so at first it is looked at again soon, and then after twice the time before."""
 
 _alive: "weakref.WeakSet[Widget]" = weakref.WeakSet()
 _hooked: "weakref.WeakSet[Any]" = weakref.WeakSet()
@@ -54,17 +53,18 @@ class Showing:
             self._cells.remove(cell)
             self._replaced = not self._cells
 
-    def held(self) -> bool:
-        """Something holds it; whether it is worth looking again soon."""
+    def held(self) -> float:
+        """Something holds it; the seconds after which it is worth looking again."""
+        wait = min(SOON * 2**self._held, HELD)
         self._held += 1
-        self._look_again = time.monotonic() + (HELD if self._held > OFTEN else 0.0)
-        return self._held <= OFTEN
+        self._look_again = time.monotonic() + wait
+        return wait
 
     @property
     def over(self) -> bool:
         """Whether it is time to look whether anything holds it, if there is no view: no more is likely to appear."""
         now = time.monotonic()
-        return (self._replaced or now - self._since > GRACE) and now > self._look_again
+        return (self._replaced or now - self._since > GRACE) and now >= self._look_again
 
 
 def keep_track(widget: "Widget") -> None:
@@ -126,16 +126,16 @@ def _let_go(widgets: "list[weakref.ref[Widget]]") -> None:
         taken.append((reference, comm, results))
     widget = None
     gc.collect()
-    again = False
+    again = HELD
     for reference, comm, results in taken:
         if (widget := reference()) is not None:
             _instances[widget.model_id] = widget
             comm.on_msg(widget._handle_msg)
             for names, name in results:
                 names[name] = widget
-            again |= widget._showing.held()
-    if again:
-        _end_forgotten_in(SOON)
+            again = min(again, widget._showing.held())
+    if again < HELD:
+        _end_forgotten_in(again)
 
 
 def _results() -> Iterator[tuple[MutableMapping[Any, Any], Any]]:

@@ -33,12 +33,14 @@ class InversionPainter:
         complete: whether the next frame has all pictures, not only those that changed.
         predictions: of the classes that matter: {label, clean, noisy, corrupted}, probabilities; empty without classes.
         dropped: how many of how many units the mask drops: {total, dropped, what, place}; empty before the first step.
+        unchanged: whether the newest pictures are the original.
     """
 
     def __init__(self, network: Network):
         self.row, self.complete = 0, True
         self.predictions: list[dict[str, Any]] = []
         self.dropped: dict[str, Any] = {}
+        self.unchanged = False
         self._network = network
         self._sent: tuple[object, int] | None = None
 
@@ -61,10 +63,11 @@ class InversionPainter:
             fields["levels"] = levels(session.origin["p"], len(step.loss))
             if format:
                 seen = Difference(step, session.start, self._shown(step))
+                self.unchanged = bool((step.image == session.start.to(step.image)).all())
                 found += self._pictures(step, seen, lossless)
                 fields |= {"factor": seen.factor, "low": seen.low, "high": seen.high}
         elif format:
-            self.predictions, self.dropped, self._sent = [], {}, None
+            self.predictions, self.dropped, self.unchanged, self._sent = [], {}, False, None
             fields |= {"factor": 1.0, "low": 0.0, "high": 0.0}
         if not format:
             return fields, ()

@@ -1,12 +1,12 @@
 """What a DropoutInverter asks of the engine."""
 
+from collections.abc import Sequence
 from typing import Any
-
-from torch import Tensor
 
 from nbvis.engine import OUTPUT, InversionSteps, Network, Noisy, invert_dropout, layers, row_numbers
 
 from .rows import layer_rows
+from .subject import Subject
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """The p of each row of a sweep."""
@@ -17,11 +17,21 @@ LIVE = frozenset({"lr", "tolerance"})
 UNREACHED = "no dropout before it"
 
 
-def rows_with_reasons(network: Network, image: Tensor) -> list[list[Any]]:
-    """[name, kind, (channels, …), reason] of each layer; no reason ("") where dropout acts before it."""
-    rows = layer_rows(layers(network, image))
-    reached = Noisy(network, [OUTPUT], image).reached(image)
-    return [[*row, "" if reached.get(row[0]) else UNREACHED] for row in rows]
+class DroppedSubject(Subject):
+    """A network with dropout, and a picture.
+
+    Attributes:
+        layers: also with the `reason` why dropout does not act there, "" where it does.
+        reached: the names of the layers that it acts before.
+    """
+
+    reached: Sequence[str] = ()
+
+    def _find(self, *wanted: Any) -> None:
+        reached = Noisy(self.network, [OUTPUT], self.image).reached(self.image)
+        rows = layer_rows(layers(self.network, self.image))
+        self.layers = [{**row, "reason": "" if reached.get(row["name"]) else UNREACHED} for row in rows]
+        self.reached = [row["name"] for row in self.layers if not row["reason"]]
 
 
 def invert(network: Network, options: dict[str, Any]) -> InversionSteps:

@@ -1,7 +1,7 @@
-"""Numbers that a slider and Python set alike, with bounds and a sentence for whoever gives another."""
+"""Numbers and words that a control and Python set alike, with a sentence for whoever gives one that cannot be."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import traitlets as t
@@ -66,6 +66,25 @@ class Number(t.TraitType):
                 f"{self.label} ({self.name}) is {what} from {self.low:g} to {self.high:g}, not {value!r}"
             )
         return int(value) if self.whole else float(value)
+
+
+class OneOf(t.Unicode):
+    """A synced word of several.
+
+    Args:
+        default: what it is to begin with.
+        possible: the words.
+        help: a sentence on what it does.
+    """
+
+    def __init__(self, default: str, possible: Iterable[str], *, help: str = ""):
+        super().__init__(default, help=help)
+        self.possible = tuple(possible)
+        self.tag(sync=True)
+
+    def validate(self, obj: Any, value: Any) -> str:
+        """The value, if it is one of those possible."""
+        return one_of(self.name or "value", value, self.possible)
 
 
 def one_of(name: str, value: Any, possible: Sequence[str]) -> Any:

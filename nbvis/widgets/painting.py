@@ -50,6 +50,13 @@ class Look(NamedTuple):
         """Whether the overlay can be: the one picture has no place for it, the other no single strength a pixel."""
         return self.view != "histogram" and not (self.view == "raw" and self.overlay in ("active", "inactive"))
 
+    @property
+    def note(self) -> str:
+        """That the overlay cannot be, as a sentence; empty if it can or none is asked for."""
+        if self.overlay == "none" or self.mixes:
+            return ""
+        return f"The view {VIEWS[self.view].label} is shown without the overlay {self.overlay!r}."
+
 
 class Painted(NamedTuple):
     """A map as a picture.
@@ -92,7 +99,7 @@ def paint(found: Tensor, image: Tensor, look: Look, locked: Limits | None = None
             weight = 1 - weight if look.overlay == "active" else weight
         colored = (1 - weight) * image.double() + weight * colored
     shown = _places(between, look)
-    colors = tuple(to_hex(color) for color in _table(look.colors)[shown])
+    colors = tuple(to_hex(color) for color in color_table(look.colors)[shown])
     caption = _caption(found, look.view) + (", limits locked" if locked else "")
     return Painted(_image(colored), between, colors, caption)
 
@@ -129,6 +136,12 @@ def bars(found: Tensor, width: int, height: int) -> Image.Image:
     return picture
 
 
+@functools.lru_cache(32)
+def color_table(name: str, levels: int = _LEVELS) -> np.ndarray:
+    """A colour map's levels in red, green and blue, (levels + 1, 3) in [0, 1]."""
+    return matplotlib.colormaps[name].resampled(levels + 1)(np.linspace(0, 1, levels + 1))[:, :3]
+
+
 def _colored(plane: Tensor, between: Limits, look: Look) -> Tensor:
     """The plane in colours, (3, height, width) in [0, 1]."""
     if look.view == "raw":
@@ -136,7 +149,7 @@ def _colored(plane: Tensor, between: Limits, look: Look) -> Tensor:
     places = share(plane, between).double()[0].cpu()
     ends = _places(between, look)
     levels = (ends[0] + places * (ends[-1] - ends[0])).round().long().clamp(0, _LEVELS)
-    return torch.from_numpy(_table(look.colors)[levels.numpy()]).movedim(-1, 0)
+    return torch.from_numpy(color_table(look.colors)[levels.numpy()]).movedim(-1, 0)
 
 
 def _places(between: Limits, look: Look) -> np.ndarray:
@@ -148,12 +161,6 @@ def _places(between: Limits, look: Look) -> np.ndarray:
     if look.colors in DIVERGING and between[0] >= 0:
         first, last = _LEVELS // 2, 0 if look.view == "negative" else _LEVELS
     return np.linspace(first, last, 17).round().astype(int)
-
-
-@functools.lru_cache(32)
-def _table(name: str) -> np.ndarray:
-    """A colour map's levels in red, green and blue, (levels + 1, 3) in [0, 1]."""
-    return matplotlib.colormaps[name].resampled(_LEVELS + 1)(np.linspace(0, 1, _LEVELS + 1))[:, :3]
 
 
 def _image(colors: Tensor) -> Image.Image:

@@ -1,16 +1,20 @@
-"""The pictures of a SaliencyView with what is said about them; each is painted and encoded once."""
+"""What a widget that asks questions shows: pictures with what is said about them, each painted and encoded once."""
 
+import functools
+import itertools
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from PIL import Image
 from torch import Tensor
 
 from nbvis.sessions import encoded
 
+from .notes import Note
 from .painting import Look, Painted, own_limits, paint
+from .sheet import Cell, sheet
 from .views import VIEWS, Limits, figure, histogram
 
 KEPT = 64
@@ -19,6 +23,14 @@ FILM = 112
 """Longer side in pixels of a picture of the film."""
 
 _COLORS = ("red", "green", "blue")
+
+
+class _Painting(Protocol):
+    @property
+    def image(self) -> Image.Image | None: ...
+
+
+_P = TypeVar("_P", bound=_Painting)
 
 
 class Pane(NamedTuple):
@@ -58,25 +70,106 @@ class Pane(NamedTuple):
             "width": self.size[1],
             "height": self.size[0],
             "picture": index,
+            "image": self.picture.number if self.picture else 0,
             "bar": list(self.between) if self.between else None,
             "colors": list(self.colors),
             "note": self.note,
             "stale": self.stale,
         }
 
+    def cell(self) -> Cell:
+        """It as it is saved."""
+        title = f"{self.title} · {self.layer}" if self.layer else self.title
+        line = self.sub if self.picture else self.note or "not computed yet"
+        return Cell(self.picture.image if self.picture else None, title, line, self.between, self.colors)
 
-class Picture(NamedTuple):
-    """A picture, and the same as a PNG."""
 
-    image: Image.Image
-    png: bytes
+class Picture:
+    """A picture, encoded the first time somebody is sent it.
+
+    Attributes:
+        image: the picture.
+        number: its own, above 0, by which a view knows that it shows it already.
+    """
+
+    _numbers = itertools.count(1)
+
+    def __init__(self, image: Image.Image):
+        self.image, self.number = image, next(self._numbers)
+
+    @functools.cached_property
+    def png(self) -> bytes:
+        """The same as a PNG."""
+        return encoded(self.image, lossless=True)
+
+
+class Scene:
+    """What is shown at one moment: read from the answers once a frame, and painted if the frame has pictures.
+
+    A widget's own scene says what that is; `panes` and `title` it must have, the rest where there is something to say.
+
+    Attributes:
+        title: what all of it shows, as the heading of a saved page.
+        size: (height, width) of the pictures on the saved sheet, pixels.
+        outdated: whether the network has changed since the answers were found.
+        made: what was made then, for the sentence that says so.
+    """
+
+    title: str
+    size: tuple[int, int]
+    outdated: bool
+    made = "this was computed"
+
+    def panes(self) -> list[Pane]:
+        """The pictures."""
+        raise NotImplementedError
+
+    def more(self) -> Mapping[str, Sequence["Picture | None"]]:
+        """Pictures beside the panes, by the name under which a frame lists the indexes of their buffers."""
+        return {}
+
+    def notes(self) -> list[Note]:
+        """What whoever looks should read."""
+        return []
+
+    def traits(self) -> dict[str, Any]:
+        """The widget's traits that follow from the answers."""
+        return {}
+
+    def facts(self) -> dict[str, object]:
+        """What a saved page lists below the pictures, by name."""
+        return {}
+
+    def frame(self) -> tuple[dict[str, Any], list[bytes]]:
+        """What a frame with pictures says of them, and its buffers."""
+        buffers: list[bytes] = []
+
+        def index(picture: "Picture | None") -> int:
+            buffers.extend([picture.png] if picture else [])
+            return len(buffers) - 1 if picture else -1
+
+        panes = [pane.header(index(pane.picture)) for pane in self.panes()]
+        more = {name: [index(picture) for picture in pictures] for name, pictures in self.more().items()}
+        return {"panes": panes} | more, buffers
+
+    def growing(self) -> tuple[dict[str, Any], list[bytes]]:
+        """What a frame without the pictures says of one that is being made, and its buffers: few bytes, often."""
+        return {}, []
+
+    def cells(self) -> list[Cell]:
+        """The panes as they are saved."""
+        return [pane.cell() for pane in self.panes()]
+
+    def sheet(self) -> bytes:
+        """All panes side by side, as one PNG."""
+        return encoded(sheet(self.cells(), self.size), lossless=True)
 
 
 class Painter:
     """Paints, and keeps what it painted last."""
 
     def __init__(self):
-        self._kept: OrderedDict[Hashable, tuple[Painted, Picture | None]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[Any, Picture | None]] = OrderedDict()
         self._lock = threading.Lock()
 
     def plain(self, key: Hashable, image: Image.Image) -> Picture:
@@ -100,18 +193,21 @@ class Painter:
         """
         return self._once((key, look, locked, most), lambda: paint(found, image, look, locked), most)
 
-    def _once(self, key: Hashable, make: Any, most: int | None) -> tuple[Painted, Picture | None]:
+    def painted(self, key: Hashable, make: Callable[[], _P]) -> tuple[_P, Picture | None]:
+        """What `make` paints, whose `image` is the picture, or None if there is none."""
+        return self._once(key, make, None)
+
+    def _once(self, key: Hashable, make: Callable[[], _P], most: int | None) -> tuple[_P, Picture | None]:
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        painted: Painted = make()
-        picture = None
+        painted, picture = make(), None
         if image := painted.image:
             if most is not None:
                 image = image.copy()
                 image.thumbnail((most, most))
-            picture = Picture(image, encoded(image, lossless=True))
+            picture = Picture(image)
         with self._lock:
             self._kept[key] = painted, picture
             while len(self._kept) > KEPT:

@@ -8,22 +8,33 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import traitlets as t
 from torch import Tensor
 
-from nbvis.engine import Network, fingerprint
+from nbvis.engine import Steps, fingerprint
 from nbvis.sessions import Finding, Frame, Session, encoded, picture
 
-from .base import Widget
 from .notes import Note, plain
+from .pictures import PictureWidget
+from .subject import Subject
 
 
-class RunWidget(Widget):
+class RunWidget(PictureWidget):
     """A panel on a run that plays, pauses, takes one step, and begins again."""
 
+    size = t.List(t.Int(), help="Height and width of the picture, pixels.").tag(sync=True)
+
     _session: Session
-    _network: Network
     _weights: tuple[int, ...] = ()
     _later: Callable[[], None] | None = None
+
+    def _begin(self, start: Callable[[dict[str, Any]], Steps], options: Mapping[str, Any], **session: Any) -> None:
+        """Makes the session, as `Session` takes it, and looks at the network for the first time."""
+        self._session = Session(
+            start, options, listener=self._on_frame, background=self.background, listens=self._hearing, **session
+        )
+        self._renew_notes()
+        self._begin_to_see()
 
     def play(self) -> None:
         """Goes on, or begins; a run that has ended begins again."""
@@ -54,17 +65,10 @@ class RunWidget(Widget):
         """The newest image at full precision, (1, channels, height, width) in [0, 1], of the size of its octave."""
         return self._session.image
 
-    def _see(self) -> Finding:
-        """Looks at the network and the picture."""
-        raise NotImplementedError
-
-    def _begin_to_see(self) -> None:
-        """Looks at the network and the picture for the first time, or again after an error."""
-        self._doing = "Looking at the network's layers…"
-        self._look = None
-        self._look = self._see()
-        if self._look.over and self._look.error:
-            raise self._look.error
+    def _on_left(self, view: str) -> None:
+        super()._on_left(view)
+        if self._later and not (self._watched or self.background):
+            self.pause()
 
     def _once_seen(self, act: Callable[[], None]) -> None:
         """Does it once the network has been looked at."""
@@ -77,8 +81,18 @@ class RunWidget(Widget):
         if self._doing:
             self._tell_running(True)
 
-    def _seen(self) -> None:
-        """The network has been looked at, on the worker's thread."""
+    def _of_picture(self) -> dict[str, Any]:
+        return super()._of_picture() | {"size": list(self._subject.size)}
+
+    def _start_image(self) -> Tensor:
+        """What a run starts from, (1, channels, height, width)."""
+        return self._subject.image
+
+    def _on_seen(self, subject: Subject) -> None:
+        first = subject is self._subject
+        super()._on_seen(subject)
+        if not first:
+            self._session.renew(images=self._start_image())
         self._doing, later, self._later = "", self._later, None
         if later:
             later()
@@ -103,9 +117,17 @@ class RunWidget(Widget):
     def _picture(self) -> bytes:
         return encoded(picture(self.result), lossless=True)
 
+    def _told(self) -> None:
+        with self._traits_lock, self._unhurried():
+            super()._told()
+            self._renew_notes()
+
+    def _renew_notes(self) -> None:
+        self._tell_notes(self._current_notes())
+
     def _current_notes(self) -> list[Note]:
         last = self._session.last
-        return plain(*(last.notes if last else ()), *self._outdated())
+        return [*self._subject.notes(), *plain(*(last.notes if last else ()), *self._outdated())]
 
     def _outdated(self) -> list[str]:
         """Sentences on what has changed since the picture was made, while it rests."""
@@ -115,13 +137,13 @@ class RunWidget(Widget):
         if session.differing:
             way = "Go on" if session.state == "paused" else "Play"
             return [f"The picture was made with other settings than the panel shows: {way} takes these."]
-        if self._weights and self._weights != fingerprint(self._network.module):
+        if self._weights and self._weights != fingerprint(self._subject.network.module):
             return ["The network has changed since the picture was made: Restart makes it anew."]
         return []
 
     def _check_network(self) -> None:
         with self._traits_lock, self._unhurried():
-            self._tell_notes()
+            self._renew_notes()
 
     def _changed(self, options: Mapping[str, Any], remake: bool) -> None:
         """Hands changed options to the session.
@@ -142,15 +164,11 @@ class RunWidget(Widget):
     def _on_frame(self, frame: Frame) -> None:
         """Passes on what the session tells, on its thread."""
         if frame.header["state"] == "running":
-            self._weights = fingerprint(self._network.module)
+            self._weights = fingerprint(self._subject.network.module)
         self._told()
         self.send(frame.header, list(frame.pictures) or None)
         if frame.header["format"] == "png":
             self._update_still()
 
-    def _on_message(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
-        kind = content.get("type")
-        if kind in ("step", "restart"):
-            getattr(self, kind)()
-        else:
-            super()._on_message(_, content, buffers)
+    def _acts(self, content: dict[str, Any]) -> dict[str, Callable[[], Any]]:
+        return super()._acts(content) | {"step": self.step, "restart": self.restart}

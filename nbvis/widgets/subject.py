@@ -1,183 +1,152 @@
-"""What a SaliencyView looks at: a network, an image, and what of the image is covered."""
+"""What a widget looks at: a network and a picture, with what looks at the two find."""
 
-from collections.abc import Hashable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Hashable
+from typing import Any
 
-import torch
 from torch import Tensor
 
-from nbvis.engine import (
-    OUTPUT,
-    Network,
-    Objective,
-    Target,
-    fingerprint,
-    is_distribution,
-    last_with_space,
-    layers,
-    not_one_tensor,
-    score,
-    values_of,
-)
+from nbvis.engine import Network, check_objective, fingerprint, layers, values_of
+from nbvis.sessions import shown_as
 
 from .given import Given
-from .rows import layer_rows
-
-
-class About(NamedTuple):
-    """What stands for all that an answer depends on beside the question: other values, other answers."""
-
-    network: Hashable
-    image: int
-    covered: Hashable
+from .notes import Note, plain
+from .numbers import InvalidValueError, one_of
+from .rows import layer_rows, possible_layer
 
 
 class Subject:
-    """A network and an image, with what follows from showing it the image once `look` has done so.
+    """A network and a picture.
 
     Args:
         network: the network.
-        given: the image.
-        number: of the image.
+        given: the picture; None where there is none.
+        image: what the network is shown, (batch, channels, height, width); None for the picture.
+        number: of the picture.
 
     Attributes:
-        given: the image, and at what size it is worked on.
-        image: (1, channels, height, width).
-        source: Python that makes it from `image`, what was given.
-        number: of the image.
-        looked: whether the network has been shown it; all that follows is empty before.
-        layers: the layers with rows and columns, [name, kind, (channels, height, width)].
-        flat: the names of the others.
-        cam_layer: where a class activation map is usually taken; empty if there is nowhere.
-        labels: the name of each class, "class 7" where it has none; empty if the output has no classes.
-        about: what stands for weights, image and what is covered when the network was last asked; while it is trained,
-            what is shown is about a moment that is over.
+        looked: whether the network has been shown it; what follows is empty before.
+        layers: the layers with channels, {name, kind, shape: (channels, …)}.
     """
 
-    def __init__(self, network: Network, given: Given, number: int = 0):
-        self.network, self.number = network, number
-        self.given, self.image, self.source = given, given.image, given.source
-        self.looked, self.cam_layer = False, ""
-        self.layers: list[list[Any]] = []
-        self.flat: list[str] = []
-        self.labels: list[str] = []
-        self._corners: list[tuple[int, int]] = []
-        self._side = 0
-        self._content, self._without_classes = b"", ""
-        self._plain: Tensor | None = None
-        self._output: Tensor | None = None
-        self.about = self._now()
+    def __init__(self, network: Network, given: Given | None = None, image: Tensor | None = None, number: int = 0):
+        self.network, self.given, self.number = network, given, number
+        shown = given.image if given else image
+        assert shown is not None
+        self.image, self.looked = shown, False
+        self.layers: list[dict[str, Any]] = []
 
-    def look(self) -> None:
-        """Shows the network the image.
+    def look(self, *wanted: Any) -> None:
+        """Shows the network the picture.
+
+        Args:
+            wanted: objectives that have to fit the two.
 
         Raises:
-            RuntimeError: if the network does not run on it; its own error is attached.
+            ValueError: if one does not.
+            RuntimeError: if the network does not run on the picture; its own error is attached.
         """
-        self._content = values_of(self.network.module.modules())
-        rows = layer_rows(layers(self.network, self.image))
-        output = self._answer(self.image)
-        self.layers = [row for row in rows if len(row[2]) == 3 and row[2][1] * row[2][2] > 1]
-        self.flat = [row[0] for row in rows if row not in self.layers]
-        self.cam_layer = last_with_space(self.network, self.image) if self.layers else ""
-        known, count = self.network.labels or [], 0 if output is None else output.shape[1]
-        self.labels = [known[index] if index < len(known) else f"class {index}" for index in range(count)]
-        self._plain = self._output = output
-        self.about, self.looked = self._now(), True
+        self._find(*wanted)
+        self.looked = True
+
+    def _find(self, *wanted: Any) -> None:
+        self.layers = layer_rows(layers(self.network, self.image))
+        for objective in wanted:
+            check_objective(self.network, objective, self.image)
+
+    def layer(self, name: str) -> str:
+        """The name, if a layer is called so, or before the look if one may be.
+
+        Raises:
+            InvalidValueError: if none is; the message names near ones.
+        """
+        if not self.looked:
+            return possible_layer(name, self.network.module)
+        return one_of("layer", name, [row["name"] for row in self.layers])
+
+    def channels(self, layer: str) -> int | None:
+        """How many channels a layer has, 0 if there is no such layer; None before the look."""
+        return self.row(layer).get("shape", [0])[0] if self.looked else None
+
+    def channel(self, layer: str, index: int, instead: str = "") -> int:
+        """The index, if a layer has such a channel, or before the look if one may have it.
+
+        Args:
+            layer: its name.
+            index: of the channel.
+            instead: what None in its place would stand for; empty where that cannot be.
+
+        Raises:
+            InvalidValueError: if it has not; the message says which it has.
+        """
+        count = self.channels(layer)
+        if index >= 0 and (count is None or index < count):
+            return index
+        what = f"layer {layer!r} has {count}, 0 to {count - 1}" if count else "pick a layer first"
+        what = "they are counted from 0" if count is None else what
+        raise InvalidValueError(f"no channel {index}: {what}" + (f", or None for {instead}" if instead else ""))
+
+    def row(self, layer: str) -> dict[str, Any]:
+        """What is known of a layer; empty before the look, and where there is no such layer."""
+        return next((row for row in self.layers if row["name"] == layer), {})
+
+    @property
+    def name(self) -> str:
+        """The network, and the picture's size."""
+        return f"{self.network.name} · {self.size[0]} × {self.size[1]}"
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of the image, pixels."""
+        """(height, width) of the picture, pixels."""
         return self.image.shape[2], self.image.shape[3]
 
     @property
-    def has_classes(self) -> bool:
-        """Whether the network's output is one number for each class."""
-        return self._plain is not None
+    def original(self) -> Tensor | None:
+        """The picture as it was given, (1, channels, height, width); None where there is none."""
+        return self.given.original if self.given else None
 
     @property
-    def shown(self) -> Tensor:
-        """The image with what is covered, (1, channels, height, width)."""
-        shown = self.image.clone() if self._corners else self.image
-        for row, column in self._corners:
-            shown[..., row : row + self._side, column : column + self._side] = 0
-        return shown
+    def longest(self) -> int | None:
+        """Longer side in pixels at which the picture is worked on; None for all of it."""
+        return self.given.longest if self.given else None
+
+    def sizes(self) -> list[dict[str, Any]]:
+        """The sizes at which the picture can be worked on; see `Given.sizes`."""
+        return self.given.sizes() if self.given else []
+
+    def notes(self) -> list[Note]:
+        """On how the picture was read, the size at which it is worked on, and channels that cannot be shown."""
+        given = [self.given.said, self.given.note] if self.given else []
+        return plain(*given, shown_as(self.image.shape[1]))
+
+
+class DatedSubject(Subject):
+    """A subject that knows the state in which the network was asked, so that an answer is one about that state.
+
+    Attributes:
+        about: other values for other weights and another picture, as they were when the network was last asked.
+    """
+
+    def __init__(self, network: Network, given: Given | None = None, image: Tensor | None = None, number: int = 0):
+        super().__init__(network, given, image, number)
+        self._content = b""
+        self.about = self._now()
+
+    def look(self, *wanted: Any) -> None:
+        """Shows the network the picture; see `Subject`."""
+        self.renew()
+        super().look(*wanted)
+        self.about = self._now()
+
+    def renew(self) -> None:
+        """Takes the weights as they are now for what is asked from now on."""
+        self._content = values_of(self.network.module.modules())
+        self.about = self._now()
 
     @property
     def changed(self) -> bool:
-        """Whether `predict` would ask again."""
+        """Whether the network has changed since it was last asked, as far as that shows without a pass."""
         return self._now() != self.about
 
-    def _now(self) -> About:
+    def _now(self) -> tuple[Hashable, ...]:
         state = hash((fingerprint(self.network.module), self._content)), id(self.network.preprocess)
-        return About(state, self.number, (self._side, *self._corners) if self._corners else ())
-
-    def predict(self, corners: Sequence[Sequence[int]] = (), side: int = 0) -> None:
-        """Covers squares of this side and no others with zeros, and asks the network again, if anything has changed.
-
-        Args:
-            corners: the top left ones, (row, column).
-            side: pixels.
-        """
-        self._corners, self._side = [(row, column) for row, column in corners], side
-        self._content = values_of(self.network.module.modules())
-        now = self._now()
-        if now != self.about:
-            if now[:2] != self.about[:2]:
-                self._plain = self._answer(self.image)
-            self._output = self._answer(self.shown) if self._corners else self._plain
-            self.about = now
-
-    def explained(self, target: Any) -> int | Objective:
-        """The target, with the class that is predicted for None."""
-        if target is None:
-            assert self._output is not None  # a target of its own is needed where there are no classes
-            return int(self._output[0].argmax())
-        return target
-
-    def likeliest(self, count: int = 5) -> list[list[Any]]:
-        """The classes with the highest probability: [index, label, probability]; none for NaN."""
-        if self._output is None or not torch.isfinite(self._output).all():
-            return []
-        found = _chances(self._output)
-        order = sorted(range(len(found)), key=lambda index: -found[index])
-        return [[index, self.labels[index], found[index]] for index in order[:count]]
-
-    def certainty(self, target: int | Objective) -> str:
-        """How sure the network is of a class, and what covering parts of the image made of it; empty for no class."""
-        if not isinstance(target, int) or self._plain is None or self._output is None:
-            return ""
-        before, now = f"{_chances(self._plain)[target]:.2f}", f"{_chances(self._output)[target]:.2f}"
-        return f"{self.labels[target]} {f'{before} → {now}' if self._corners else now}"
-
-    def target(self, given: Any) -> Any:
-        """A target as it is kept: the index of a class, None for the predicted one, or an objective.
-
-        Raises:
-            TypeError: if it is none of these.
-            ValueError: if there is no such class, or the objective does not fit; the message says what would do.
-        """
-        if isinstance(given, Objective):
-            score(self.network, self.image, given)
-            return given
-        if Target.count(given) is not None:
-            raise TypeError(f"a SaliencyView explains one target, not {given!r}")
-        asked = Target(self.network, given, 1)
-        if self._plain is None:
-            raise ValueError(self._without_classes)
-        asked.scores({OUTPUT: self._plain}, torch.zeros(1, dtype=torch.long, device=self._plain.device))
-        return None if given is None or asked.classes is None else int(asked.classes[0])
-
-    def _answer(self, image: Tensor) -> Tensor | None:
-        with torch.no_grad():
-            output = self.network(image)
-        self._without_classes = (
-            "the network's output has no classes: explain an objective instead, such as channel or unit"
-            if isinstance(output, Tensor)
-            else not_one_tensor(OUTPUT, self.network.module, output)
-        )
-        return output if isinstance(output, Tensor) and output.dim() == 2 else None
-
-
-def _chances(output: Tensor) -> list[float]:
-    return (output if is_distribution(output) else output.softmax(1))[0].tolist()
+        return state, self.number

@@ -6,7 +6,7 @@ constants.
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -126,6 +126,11 @@ VIEWS = {
 
 OWN = ("signed", "absolute", "positive", "negative")
 """Those that are ours."""
+
+
+def view_records() -> list[dict[str, Any]]:
+    """{name, label, sentence, own} of each view."""
+    return [{"name": k, "label": v.label, "sentence": v.sentence, "own": k in OWN} for k, v in VIEWS.items()]
 
 
 def drawn(found: Tensor, view: str, size: tuple[int, int]) -> Tensor:

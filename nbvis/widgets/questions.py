@@ -1,0 +1,210 @@
+"""What the widgets share that ask questions about a network, and show the answers as they come.
+
+A widget of this kind says what it asks (`_asked`, `_tasks`), what it shows of the answers (`_scene`), and its recipe.
+
+Messages from a view, beside those of `base`:
+
+| type | with | asks for |
+|---|---|---|
+| play, cancel | | what is missing; nothing more |
+| value | id, pane, row, column | a reply: the value at this pixel of a pane's picture |
+
+A frame has `doing`, `done`, `total` and the seconds `left` of what is being found out, and whether what is shown is
+`outdated`. With pictures it has the `panes`, each with the index of its buffer.
+"""
+
+import functools
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nbvis.sessions import Answers, Finding, Task
+
+from .base import Widget
+from .notes import plain
+from .page import page
+from .panes import Painter, Scene
+from .subject import DatedSubject
+
+
+class QuestionWidget(Widget):
+    """A panel on questions about a network: whatever is shown is found out in the background, and kept.
+
+    Args:
+        subject: what the questions are about.
+        options: any of the traits.
+    """
+
+    _session: Answers
+    _subject: DatedSubject
+
+    def __init__(self, subject: DatedSubject, **options: Any):
+        self._painter = Painter()
+        self._wishes: set[str] = set()
+        self._times_asked = 0
+        super().__init__(subject, **options)
+        self._session = Answers(
+            listener=self._on_header, rested=self._update_still, background=self.background, listens=self._hearing
+        )
+        self._begin_to_see()
+
+    def play(self) -> None:
+        """Computes what is missing."""
+        self._refusal = "", ""
+        if not self._subject.looked and self._look is not None and self._look.over:
+            self._begin_to_see()
+        self._ask()
+
+    def pause(self) -> None:
+        """Ends what is being computed, as `stop` does."""
+        self.stop()
+
+    def stop(self) -> None:
+        """Ends what is being computed; `play` begins it again."""
+        self._times_asked += 1
+        self._wishes.clear()
+        self._session.stop()
+        super()._told()  # what is shown is told with the next frame, which the session paints
+
+    def save(self, path: str | Path) -> None:
+        """Waits for what is shown and writes it to a file; see `Widget.save`."""
+        self._wait_for_answers()
+        super().save(path)
+
+    def _asked(self) -> Sequence[Hashable]:
+        """The keys of what is shown; none before the network has been looked at."""
+        raise NotImplementedError
+
+    def _tasks(self, wishes: set[str]) -> Mapping[str, Sequence[Task]]:
+        """How to find out what is shown, by kind.
+
+        It is called once what follows from the state of the network is known.
+
+        Args:
+            wishes: kinds that are found out only when somebody asks for them, and that somebody has asked for.
+        """
+        raise NotImplementedError
+
+    def _scene(self) -> Scene:
+        """What is shown now."""
+        raise NotImplementedError
+
+    def _preparation(self) -> Callable[[], None]:
+        """What has to be done on the worker's thread before each question; it must not hold the widget."""
+        return self._subject.renew
+
+    def _value(self, pane: str, row: int, column: int) -> str:
+        """The value at a pixel of a pane's picture, in words."""
+        raise NotImplementedError
+
+    def _on_seen(self, subject: DatedSubject) -> None:
+        try:
+            super()._on_seen(subject)
+        finally:
+            self._doing = ""
+            self._times_asked += 1
+            self._on_prepared((subject, self._times_asked))
+
+    def _on_failure(self, look: Finding) -> None:
+        if self._subject.looked:
+            super()._on_failure(look)
+        elif look.error:
+            self._session.fail(look.error)
+
+    def _ask(self, *wishes: str) -> None:
+        """Asks for whatever is shown, and for what else is wished; drops what was asked about something else."""
+        self._wishes |= set(wishes)
+        if self._subject.looked:
+            self._times_asked += 1
+            work = functools.partial(_prepared, self._subject, self._preparation(), self._times_asked)
+            self._find_out(work, self._on_prepared, key="prepare")
+
+    def _on_prepared(self, asked: tuple[DatedSubject, int]) -> None:
+        """Asks, unless something else has been asked meanwhile."""
+        if asked != (self._subject, self._times_asked):
+            return
+        with self._traits_lock:
+            wishes, self._wishes = self._wishes, set()
+            tasks = self._tasks(wishes)
+        self._session.ask(**tasks)
+        self._told()  # what is known already need not wait for a view to draw
+
+    def _show_anew(self) -> None:
+        """Shows the same answers in another way; if the network has changed since they were found, asks again."""
+        if not hasattr(self, "_session"):  # it is being made
+            return
+        if self._outdated():
+            self._ask()
+        else:
+            self._session.changed()
+
+    def _check_network(self) -> None:
+        if self._outdated():
+            self._session.changed()
+            self._told()
+
+    def _outdated(self) -> bool:
+        """Whether the network has changed since all was answered."""
+        if self._session.state != "finished" or not self._subject.looked:
+            return False
+        return self._subject.changed or any(self._session.get(asked) is None for asked in self._asked())
+
+    def _wait_for_answers(self, *wishes: str, kinds: Sequence[str] = ()) -> None:
+        """Waits for the answers to what is shown, from the network as it is.
+
+        Args:
+            wishes: as for `_tasks`.
+            kinds: of what alone is waited for; none for all.
+        """
+        self._rests(kinds)
+        if self._session.state in ("finished", "running"):  # the network may have been trained since
+            self._ask(*wishes)
+            self._rests(kinds)
+
+    def _rests(self, kinds: Sequence[str]) -> None:
+        if not kinds:
+            self.wait()
+        elif self._lookout.wait():
+            self._session.wait_for(*kinds)
+
+    def _told(self) -> Scene:
+        """Takes over what the session knows, and tells what is shown then."""
+        with self._traits_lock, self._unhurried():
+            super()._told()
+            scene = self._scene()
+            for name, value in scene.traits().items():
+                self.set_trait(name, value)
+            old = f"The network has changed since {scene.made}: Compute again." if scene.outdated else ""
+            self._tell_notes([*plain(old), *self._subject.notes(), *scene.notes()])
+        return scene
+
+    def _on_header(self, header: dict[str, Any]) -> None:
+        """Passes on what the session tells, with pictures if it asks for them, on its thread."""
+        with self._unhurried():
+            scene = self._told()
+            fields, buffers = scene.frame() if header["format"] else scene.growing()
+            self.send(header | fields | {"outdated": scene.outdated}, buffers or None)
+
+    def _picture(self) -> bytes:
+        return self._scene().sheet()
+
+    def _page(self) -> str:
+        scene = self._scene()
+        facts = {"Network": self.subject} | scene.facts() | ({"Notes": self.notes} if self.notes else {})
+        return page(scene.title, scene.cells(), facts, self.recipe())
+
+    def _words(self) -> str:
+        scene = self._scene()
+        return f"{scene.title}. {'; '.join(cell.words for cell in scene.cells())}."
+
+    def _acts(self, content: dict[str, Any]) -> dict[str, Callable[[], Any]]:
+        def value() -> str:
+            return self._value(content["pane"], content["row"], content["column"])
+
+        own = {"play": self.play, "cancel": self.stop, "value": lambda: self._reply(content, value)}
+        return super()._acts(content) | own
+
+
+def _prepared(subject: DatedSubject, prepare: Callable[[], None], times: int) -> tuple[DatedSubject, int]:
+    prepare()
+    return subject, times
