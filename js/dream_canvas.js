@@ -1,68 +1,138 @@
-import { painter, panel, picture, sliderHelp } from "./panel.js";
-import { channelPicker, choice, layerPicker } from "./pickers.js";
-import { el, follow, put, slider } from "./shared.js";
-import { rateText, standing, transport } from "./transport.js";
+import { choice, section, select, slider, toggle } from "./controls.js";
+import { easel, PAINT_KEYS } from "./easel.js";
+import { formulaField } from "./formula.js";
+import { channelTiles, tilePager } from "./grid.js";
+import { INPUT_HELP, pictureInput } from "./inputs.js";
+import { fetchedOriginal } from "./original.js";
+import { panel } from "./panel.js";
+import { channelPicker, layerPicker } from "./pickers.js";
+import { painter, picture } from "./pictures.js";
+import { el, follow, labelled, put } from "./shared.js";
+import { moreTerms, termRows } from "./terms.js";
+import { RUN_KEYS, standing, transport } from "./transport.js";
+import { zoomable } from "./zoom.js";
 
-/** @typedef {import("./shared.js").Header} Header */
+/**
+ * @import { Context, Panel } from "./panel.js"
+ * @import { Header, Named } from "./shared.js"
+ */
 
-const SLIDERS = ["lr", "steps", "jitter", "rotation", "octaves", "octave_scale"];
-
-/** @type {[string, string][]} */
-const KEYS = [
-  ["Space", "play or pause"], [".", "one step"], ["r", "restart"], ["← →", "on a slider: less or more"],
+const SLIDERS = [
+  "lr", "steps", "jitter", "rotation", "octaves", "octave_scale", "zoom", "turn", "side", "tiles", "tile", "updates", "rate",
+  "weight_noise",
 ];
+const DREAM = { Steps: ["lr", "steps", "jitter", "rotation"], Scales: ["octaves", "octave_scale"] };
+const VISUALISE = ["updates", "rate", "weight_noise"], LOOP = ["zoom", "turn"];
+/** @type {[string, string, string][]} */
+const FILMS = [["Film (MP4)", ".mp4", "video/mp4"], ["Film (GIF)", ".gif", "image/gif"]];
 
-/** @type {Record<string, string>} */
+/** @type {Named[]} */
+const KEYS = [...RUN_KEYS, ...PAINT_KEYS, ["← →", "on a slider: less or more"], ["Tab", "in the formula: the first completion"]];
+
 const HELP = {
-  Layer: "Where the dream looks: early layers know edges and textures, late ones parts of things.",
-  "Dream of": "What grows: whatever the whole layer sees, or what one of its channels sees.",
+  Draw: "Dream: in a photograph, from coarse to fine. Visualise: out of noise alone. Channels: many of a layer at once.",
+  Formula: "What is to grow, as text: layers, channels, classes, with weights.",
+  Mix: "From the first term alone to the second alone.",
+  Layer: "Where the selected term looks: early layers know edges and textures, late ones parts of things.",
+  Part: "What grows: whatever the whole layer sees, or what one of its channels sees.",
+  Class: "A class of the network, by its label.",
   Start: "What the dream begins with.",
+  "Keep dreaming": "Each dream goes on from the one before, enlarged and turned, until this is off again.",
+  "Made of": "What is optimised: waves without colour casts, waves as strong as in photographs, bare pixels, or see-through.",
+  Recipe: "The settings of this panel, or a published recipe with all of its own.",
 };
+const named = labelled(HELP);
 
-/** A label with what it is for. @param {string} label @returns {[string, string]} */
-const named = (label) => [label, HELP[label]];
+/** What is to grow. @param {Panel} panel */
+function objective(panel) {
+  const { model } = panel, pick = (/** @type {string} */ name) => put(model, { layer: name, channel: null });
+  const which = el("div", {}, ...channelPicker(panel, named("Part"), "Whole layer"));
+  const above = el("div", {}, formulaField(panel, named("Formula")), ...termRows(panel, named("Mix")));
+  const more = el("div", {}, ...moreTerms(panel, named("Class")));
+  // A grid is of a layer's channels, each by itself.
+  follow(panel, ["mode"], () => { for (const part of [above, which, more]) part.hidden = model.get("mode") === "grid"; });
+  return section("Objective", above, layerPicker(panel, named("Layer"), pick), which, more);
+}
 
-/** Draws a view and returns its undo. @param {import("./panel.js").Context} context */
+/** How a visualisation is drawn. @param {Panel} panel */
+function visualisation(panel) {
+  const { model } = panel, sliders = VISUALISE.map((name) => slider(panel, name)), size = slider(panel, "side");
+  const many = [slider(panel, "tiles"), slider(panel, "tile")];
+  const made = select(panel, "parameter", named("Made of"), () => [["", Object.entries(model.get("_parameters"))]]);
+  const presets = () => model.get("_presets").map((/** @type {string} */ name) => [name, name || "this panel's"]);
+  const preset = select(panel, "preset", named("Recipe"), () => [["", presets()]]);
+  follow(panel, ["preset", "mode"], () => {
+    const single = model.get("mode") === "visualise";
+    for (const part of [made, ...sliders]) part.hidden = single && model.get("preset");
+    for (const part of many) part.hidden = single;
+    size.hidden = preset.hidden = !single;
+  });
+  return [section("Picture", made, size, ...many), section("Steps", preset, ...sliders)];
+}
+
+/** How a dream goes on when it is over. @param {Panel} panel */
+function loop(panel) {
+  const endless = toggle(panel, "endless", named("Keep dreaming"), "from what is there");
+  const moves = LOOP.map((name) => slider(panel, name));
+  follow(panel, ["endless"], () => { for (const each of moves) each.hidden = !panel.model.get("endless"); });
+  return section("Loop", endless, ...moves);
+}
+
+/** What grows, how, and from what. @param {Panel} panel */
+function inspector(panel) {
+  const { model } = panel;
+  const start = choice(named("Start"), [["image", "Photograph"], ["noise", "Noise"]],
+    () => model.get("start"), (value) => put(model, { start: value }));
+  follow(panel, ["start", "starts"], () => {
+    start.show();
+    start.root.hidden = model.get("starts").length < 2;
+  });
+  const mode = choice(named("Draw"), [["dream", "Dream"], ["visualise", "Visualise"], ["grid", "Channels"]],
+    () => model.get("mode"), (value) => put(model, { mode: value }));
+  const sliders = (/** @type {string[]} */ names) => names.map((name) => slider(panel, name));
+  const dream = [section("Steps", ...sliders(DREAM.Steps)), section("Scales", ...sliders(DREAM.Scales), start.root),
+    loop(panel)];
+  const visualise = visualisation(panel);
+  follow(panel, ["mode"], () => {
+    mode.show();
+    for (const part of dream) part.hidden = model.get("mode") !== "dream";
+    for (const part of visualise) part.hidden = model.get("mode") === "dream";
+  });
+  const verdict = el("p", { class: "note good verdict", "aria-live": "polite" });
+  follow(panel, ["verdict"], () => {
+    verdict.textContent = model.get("verdict");
+    verdict.hidden = !model.get("verdict");
+  });
+  return el("div", { class: "inspector" }, mode.root, objective(panel), ...dream, ...visualise, verdict, panel.sentences);
+}
+
+/** What the picture shows, in words. @param {Panel["model"]} model */
+function whatIsDrawn(model) {
+  if (model.get("mode") === "grid") return `Channels of ${model.get("layer")}`;
+  return `${model.get("mode") === "dream" ? "Dream" : "Visualisation"} of ${model.get("expression")}`;
+}
+
+/** Draws a view and returns its undo. @param {Context} context */
 function render(context) {
-  const { model } = context;
-  const help = [...Object.entries(HELP), ...sliderHelp(model, SLIDERS)];
-  const words = { title: "DreamCanvas", file: "dream", keys: KEYS, help };
+  const help = { ...INPUT_HELP, ...HELP };
+  const words = { title: "DreamCanvas", file: "dream", keys: KEYS, help, sliders: SLIDERS, saves: FILMS };
   return panel(context, words, (panel) => {
-    const { signal, expect } = panel;
-    const screen = picture(signal, 1), bar = transport(model, signal, expect);
+    const { model, signal } = panel, screen = picture(signal, 1), bar = transport(panel);
     const paint = painter(panel, (/** @type {Header} */ header, [shown]) => {
       screen.show(shown);
-      screen.canvas.setAttribute("aria-label", `Dream of ${model.get("expression")}, ${standing(header)}`);
+      screen.canvas.setAttribute("aria-label", `${whatIsDrawn(model)}, ${standing(header)}`);
       Object.assign(screen.canvas.dataset, { frame: header.frame, rev: header.rev, format: header.format });
     });
-    follow(model, signal, ["size"], () => screen.reshape(model.get("size")));
-    const expression = el("code", { class: "expression" });
-    follow(model, signal, ["expression"], () => { expression.textContent = model.get("expression"); });
-    const start = choice(named("Start"), [["image", "Photograph"], ["noise", "Noise"]],
-      () => model.get("start"), (value) => put(model, { start: value }));
-    follow(model, signal, ["start", "starts"], () => {
-      start.show();
-      start.root.hidden = model.get("starts").length < 2;
-    });
-    /** @param {string} name */
-    const pick = (name) => put(model, { layer: name, channel: null });
-    /** @param {string} title @param {Node[]} rows */
-    const section = (title, ...rows) => el("section", {}, el("h4", { text: title }), ...rows);
-    const sliders = SLIDERS.map((name) => slider(model, signal, name));
-    const inspector = el("div", { class: "inspector" },
-      section("Objective", layerPicker(model, signal, named("Layer"), pick),
-        ...channelPicker(model, signal, named("Dream of"), "Whole layer"), expression),
-      section("Steps", ...sliders.slice(0, 4)),
-      section("Scales", ...sliders.slice(4), start.root),
-      panel.sentences);
+    follow(panel, ["size"], () => screen.reshape(model.get("size")));
+    zoomable(screen);
+    screen.sheet.append(channelTiles(panel));
+    const painting = easel(panel, screen), stage = el("div", { class: "drawing" }, painting.root, tilePager(panel));
     return {
-      inside: [el("div", { class: "body" }, screen.root, bar.root, inspector)],
-      keys: { " ": bar.toggle, ".": bar.step, r: bar.restart },
-      hear: (content, buffers) => {
-        if (content.type !== "frame") return;
-        panel.chip(content.state, content.state, rateText(content), standing(content));
-        bar.show(content);
-        if (content.format) paint(content, buffers);
+      inside: [pictureInput(panel), el("div", { class: "body" }, stage, bar.root, inspector(panel))],
+      keys: { ...bar.keys, ...painting.keys }, compared: { original: fetchedOriginal(panel), places: () => [screen] },
+      show: (/** @type {Header} */ header, buffers) => {
+        bar.show(header);
+        if (header.format) paint(header, buffers);
       },
     };
   });

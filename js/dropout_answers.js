@@ -1,10 +1,11 @@
-import { picture } from "./panel.js";
+import { section, track } from "./controls.js";
+import { picture } from "./pictures.js";
 import { el, follow } from "./shared.js";
+import { zoomable } from "./zoom.js";
 
 /**
- * @typedef {import("./panel.js").Panel} Panel
- * @typedef {import("./dropout_pictures.js").Answer} Answer
- * @typedef {import("./dropout_pictures.js").InversionFrame} InversionFrame
+ * @import { Answer, InversionFrame } from "./dropout_pictures.js"
+ * @import { Panel } from "./panel.js"
  * @typedef {{total: number, dropped: number, what: string, place: string}} Dropped `place` is the layer that drops
  */
 
@@ -38,24 +39,21 @@ export function answerText(answers, arrived) {
 }
 
 /** What the network says of each, as paired bars and in a sentence. @param {Panel} panel */
-export function answerBars({ model, signal }) {
-  const body = el("tbody", {});
+export function answerBars(panel) {
+  const { model } = panel, body = el("tbody", {}), verdict = el("p", { class: "hint" });
   const heads = PASSES.map(([which, name, help]) =>
     el("th", { scope: "col", title: help }, el("i", { class: `swatch ${which}` }), name));
   const table = el("table", { class: "bars answers" }, el("thead", {}, el("tr", {}, el("td", {}), ...heads)), body);
-  const verdict = el("p", { class: "hint" });
-  const root = el("section", {}, el("h4", { text: "Predictions" }), table, verdict);
+  const root = section("Predictions", table, verdict);
   let arrived = false;
   const say = () => { verdict.textContent = answerText(model.get("predictions"), arrived); };
-  follow(model, signal, ["predictions"], () => {
+  const cell = (/** @type {number} */ share, /** @type {string} */ which) => el("td", {}, el("div", {},
+    track(share, which), el("span", { class: "number", text: share.toFixed(2) })));
+  follow(panel, ["predictions"], () => {
     const /** @type {Answer[]} */ answers = model.get("predictions");
     root.hidden = !answers.length;
     body.replaceChildren(...answers.map((answer) => el("tr", {}, el("th", { scope: "row", text: answer.label }),
-      ...PASSES.map(([which]) => {
-        const bar = el("i", { class: which, style: `width: ${(100 * answer[which]).toFixed(1)}%` });
-        const number = el("span", { class: "number", text: answer[which].toFixed(2) });
-        return el("td", {}, el("div", {}, el("span", { class: "track" }, bar), number));
-      }))));
+      ...PASSES.map(([which]) => cell(answer[which], which)))));
     say();
   });
   /** @param {InversionFrame} frame */
@@ -64,14 +62,14 @@ export function answerBars({ model, signal }) {
 }
 
 /** Which units were dropped: a small map and a sentence. @param {Panel} panel */
-export function maskMap({ model, signal }) {
-  const place = picture(signal, 1, 1), said = el("p", {});
+export function maskMap(panel) {
+  const { model, signal } = panel, place = picture(signal, 1, 1), said = el("p", {});
   place.canvas.setAttribute("aria-label", "The units that were dropped, dark, and those that were kept, light");
   place.canvas.dataset.picture = "mask";
+  zoomable(place);
   const words = el("div", {}, said, el("p", { class: "hint", text: "Dark: dropped. Light: kept." }));
-  const root = el("section", { hidden: true }, el("h4", { text: "Mask" }),
-    el("div", { class: "mask" }, place.root, words));
-  follow(model, signal, ["dropped"], () => {
+  const root = section("Mask", el("div", { class: "mask" }, place.root, words));
+  follow(panel, ["dropped"], () => {
     const /** @type {Partial<Dropped>} */ dropped = model.get("dropped");
     said.replaceChildren(droppedText(dropped), el("code", { text: dropped.place ?? "" }), ".");
     root.hidden = !dropped.total;
@@ -80,7 +78,7 @@ export function maskMap({ model, signal }) {
   const show = ({ frame, rev, format }, shown) => {
     Object.assign(place.canvas.dataset, { frame, rev, format });
     if (!shown) return;
-    place.root.style.setProperty("--ratio", shown.width / shown.height);
+    place.reshape([shown.height, shown.width]);
     // Every unit gets as many of the screen's pixels as the next one.
     const each = Math.max(1, Math.floor((WIDTH * devicePixelRatio) / shown.width));
     place.root.style.width = `${Math.min((each * shown.width) / devicePixelRatio, WIDEST)}px`;

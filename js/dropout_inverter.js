@@ -1,25 +1,28 @@
+import { button, choice, counter, row, section, slider, toggle } from "./controls.js";
+import { INPUT_HELP, pictureInput } from "./inputs.js";
 import { answerBars, maskMap } from "./dropout_answers.js";
 import { dropoutPictures, sampleStrip } from "./dropout_pictures.js";
-import { painter, panel, sliderHelp } from "./panel.js";
-import { choice, layerPicker, toggle } from "./pickers.js";
-import { duration, el, follow, newId, put, slider, tell } from "./shared.js";
-import { logScale, rateText, transport } from "./transport.js";
+import { panel } from "./panel.js";
+import { layerPicker } from "./pickers.js";
+import { painter } from "./pictures.js";
+import { duration, el, follow, labelled, newId, put, tell } from "./shared.js";
+import { RUN_KEYS, logScale, transport } from "./transport.js";
 
 /**
- * @typedef {import("./panel.js").Panel} Panel
- * @typedef {import("./pickers.js").Layer} Layer
- * @typedef {import("./dropout_pictures.js").InversionFrame} InversionFrame
+ * @import { InversionFrame } from "./dropout_pictures.js"
+ * @import { Context, Panel } from "./panel.js"
+ * @import { Layer } from "./pickers.js"
+ * @import { Named } from "./shared.js"
+ * @import { Readings } from "./transport.js"
  */
 
 const SLIDERS = ["lr", "tolerance", "steps", "samples"];
 
-/** @type {[string, string][]} */
+/** @type {Named[]} */
 const KEYS = [
-  ["Space", "play or pause"], [".", "one step"], ["r", "restart"], ["n", "new mask"],
-  ["← →", "on a slider: less or more; on the strip: the next picture"],
+  ...RUN_KEYS, ["n", "new mask"], ["← →", "on a slider: less or more; on the strip: the next picture"],
 ];
 
-/** @type {Record<string, string>} */
 const HELP = {
   Layer: "Which layer is to answer as if dropout had acted, without dropout.",
   Probability: "How likely a unit is dropped: as the network has it, or as the slider says.",
@@ -27,9 +30,7 @@ const HELP = {
   Mask: "Which units are dropped: another draw, or one mask over growing p.",
   Bounds: "Whether pixels have to stay between black and white.",
 };
-
-/** A label with what it is for. @param {string} label @returns {[string, string]} */
-const named = (label) => [label, HELP[label]];
+const named = labelled(HELP);
 
 const INTRO = "One pass with dropout changes the activation of the layer. Play changes the picture until the network "
   + "gives that activation without dropout: the corrupted picture is what dropout amounts to.";
@@ -43,7 +44,7 @@ export function inversionStanding({ state, step, total, left, converged }) {
   return [`step ${step} of ${total}`, within, wait && `at most ${wait} to go`].filter(Boolean).join(" · ");
 }
 
-/** @type {import("./transport.js").Readings} */
+/** @type {Readings} */
 const LOSSES = {
   value: "Loss",
   number: (/** @type {InversionFrame} */ { loss, shown }) => loss[shown] ?? null,
@@ -54,78 +55,68 @@ const LOSSES = {
 };
 
 /** The layer to answer as with dropout, and the offer to insert some where none acts. @param {Panel} panel */
-function layerSection({ model, signal }) {
-  const layers = () => /** @type {Layer[]} */ (model.get("layers"));
+function layerRows(panel) {
+  const { model } = panel;
   let wanted = "";
-  const reasonOf = (/** @type {string} */ name) => layers().find(([known]) => known === name)?.[3] ?? "";
-  /** @param {string} name */
-  const pick = (name) => {
+  const reasonOf = (/** @type {string} */ name) =>
+    model.get("layers").find((/** @type {Layer} */ layer) => layer.name === name)?.reason ?? "";
+  const pick = (/** @type {string} */ name) => {
     const reached = !reasonOf(name), inserted = model.get("insert");
     wanted = reached || inserted ? "" : name;  // what is inserted goes where the layer goes
-    if (!wanted) {
-      put(model, { layer: name, insert: inserted && !reached });
-    }
+    if (!wanted) put(model, { layer: name, insert: inserted && !reached });
     show();
   };
   const offered = () => wanted || (model.get("insert") ? "" : model.get("layer"));
-  const insert = () => tell(model, { type: "insert", layer: offered() });
-  const why = el("span", {}), button = el("button", { type: "button", text: "Insert dropout here", onclick: insert });
-  const offer = el("div", { class: "note offer", role: "status" }, why, button);
+  const insert = button("Insert dropout here", () => tell(model, { type: "insert", layer: offered() }));
+  const why = el("span", {}), offer = el("div", { class: "note offer", role: "status" }, why, insert);
   const inserted = el("p", { class: "hint", text: "Inserted for the noisy pass only; the network is not edited." });
   const show = () => {
     const name = offered(), reason = reasonOf(name), none = !model.get("layer");
     offer.hidden = !reason && !none;
-    button.hidden = !reason;
+    insert.hidden = !reason;
     why.replaceChildren(...(reason ? [el("code", { text: name }), `: ${reason}.`]
       : ["This network has no dropout. Pick a layer, and it can be inserted there."]));
     inserted.hidden = !model.get("insert");
   };
-  follow(model, signal, ["layer", "insert"], () => { wanted = ""; show(); });
-  return [layerPicker(model, signal, named("Layer"), pick), inserted, offer];
+  follow(panel, ["layer", "insert"], () => { wanted = ""; show(); });
+  return [layerPicker(panel, named("Layer"), pick), inserted, offer];
 }
 
 /** With which probability units are dropped: one, the network's own, or a sweep. @param {Panel} panel */
-function probability({ model, signal }) {
+function probability(panel) {
+  const { model } = panel, one = slider(panel, "p"), id = newId();
   let last = model.get("p") ?? 0.3;
   const which = choice(named("Probability"), [["own", "Network's own"], ["set", "Set p"]],
     () => (model.get("p") === null ? "own" : "set"),
     (value) => put(model, { p: value === "own" ? null : last }));
-  const one = slider(model, signal, "p");
-  const id = newId();
-  const oninput = () => put(model, { sample: Number(range.value) });
-  const range = el("input", { type: "range", id, min: 0, step: 1, oninput }), shown = el("output", { for: id });
-  const swept = el("div", { class: "row" },
-    el("label", { for: id, text: "Sweep of p", title: HELP["Sweep of p"] }), range,
-    el("span", { class: "amount" }, shown, el("span", { class: "unit" })));
+  const [text, title] = named("Sweep of p"), shown = el("output", { for: id });
+  const swept = counter(el("label", { for: id, text, title }), shown, { id }, (row) => put(model, { sample: row }));
   const /** @type {(number | null)[]} */ levels = [];
   const point = () => {
-    const most = Math.max(levels.length - 1, 1), row = model.get("sample"), level = String(levels[row] ?? "");
-    Object.assign(range, { max: most, value: row });
-    range.style.setProperty("--at", `${(100 * row) / most}%`);
-    range.setAttribute("aria-valuetext", `p ${level}`);
-    shown.textContent = level;
+    const row = model.get("sample");
+    shown.textContent = String(levels[row] ?? "");
+    swept.show(row, Math.max(levels.length - 1, 1));
+    swept.range.setAttribute("aria-valuetext", `p ${shown.textContent}`);
   };
-  follow(model, signal, ["sample"], point);
-  follow(model, signal, ["p", "sweep", "insert", "layer"], () => {
+  follow(panel, ["sample"], point);
+  follow(panel, ["p", "sweep", "insert", "layer"], () => {
     last = model.get("p") ?? last;
     which.show();
     which.root.hidden = model.get("sweep") || model.get("insert") || !model.get("layer");
     one.hidden = model.get("sweep") || model.get("p") === null;
-    swept.hidden = !model.get("sweep");
+    swept.root.hidden = !model.get("sweep");
   });
-  /** @param {InversionFrame} frame */
-  const show = (frame) => { levels.splice(0, Infinity, ...frame.levels); point(); };
-  return { parts: [which.root, one, swept], show };
+  const show = (/** @type {InversionFrame} */ frame) => { levels.splice(0, Infinity, ...frame.levels); point(); };
+  return { parts: [which.root, one, swept.root], show };
 }
 
 /** What is drawn: another mask, or the same one over all p. @param {Panel} panel */
-function maskButtons({ model, signal, expect }) {
-  const fresh = () => { expect(); tell(model, { type: "resample" }); };
-  const again = el("button", { type: "button", text: "New mask", onclick: fresh, title: "Drop other units (n)" });
-  const sweep = el("button", { type: "button", text: "Sweep p", title: "The same mask, growing with p",
-    onclick: () => put(model, { sweep: !model.get("sweep") }) });
+function maskRows(panel) {
+  const { model, request } = panel, fresh = () => request({ type: "resample" });
+  const sweep = button("Sweep p", () => put(model, { sweep: !model.get("sweep") }),
+    { title: "The same mask, growing with p" });
   const number = el("span", { class: "quiet" }), hint = el("p", { class: "hint" });
-  follow(model, signal, ["seed", "sweep"], () => {
+  follow(panel, ["seed", "sweep"], () => {
     const on = model.get("sweep");
     number.textContent = `seed ${model.get("seed")}`;
     sweep.setAttribute("aria-pressed", String(on));
@@ -133,56 +124,57 @@ function maskButtons({ model, signal, expect }) {
       ? "One picture for each p, with the same mask: a higher p drops the same units and more. Press again to end."
       : "The mask stays when p moves: a higher p drops the same units and more.";
   });
-  const row = el("div", { class: "row wide" }, el("span", { text: "Mask", title: HELP.Mask }),
-    el("div", { class: "buttons" }, again, sweep, number));
-  return { parts: [row, hint], fresh };
+  const again = button("New mask", fresh, { title: "Drop other units (n)" });
+  return { parts: [row(named("Mask"), "", el("div", { class: "buttons" }, again, sweep, number)), hint], fresh };
 }
 
 /** How the picture is sought. @param {Panel} panel */
-function stepSection({ model, signal }) {
-  const [lr, tolerance, steps, samples] = SLIDERS.map((name) => slider(model, signal, name));
-  follow(model, signal, ["sweep"], () => { samples.hidden = model.get("sweep"); });
-  return el("section", {}, el("h4", { text: "Steps" }), lr, tolerance, steps, samples,
-    toggle(model, signal, "bounded", named("Bounds"), "pixels stay in [0, 1]"));
+function stepSection(panel) {
+  const [lr, tolerance, steps, samples] = SLIDERS.map((name) => slider(panel, name));
+  follow(panel, ["sweep"], () => { samples.hidden = panel.model.get("sweep"); });
+  return section("Steps", lr, tolerance, steps, samples,
+    toggle(panel, "bounded", named("Bounds"), "pixels stay in [0, 1]"));
 }
 
-/** Draws a view and returns its undo. @param {import("./panel.js").Context} context */
-function render(context) {
-  const { model } = context;
-  const help = [...Object.entries(HELP), ...sliderHelp(model, ["p", ...SLIDERS])];
-  const words = { title: "DropoutInverter", file: "inversion", keys: KEYS, help };
-  return panel(context, words, (panel) => {
-    const { signal, expect } = panel, bar = transport(model, signal, expect, LOSSES);
-    const pictures = dropoutPictures(panel), strip = sampleStrip(panel), mask = maskMap(panel);
-    const p = probability(panel), masks = maskButtons(panel), answers = answerBars(panel);
-    const intro = el("p", { class: "intro", text: INTRO });
-    // What came in a frame that a newer one overtook is painted with that one.
-    const /** @type {(ArrayBuffer | ArrayBufferView | undefined)[]} */ waiting = [];
-    const paint = painter(panel, (/** @type {InversionFrame} */ frame, shown) => {
-      shown.forEach((bitmap, at) => { if (bitmap) delete waiting[at]; });
-      pictures.show(frame, shown.slice(0, 3));
-      mask.show(frame, shown[3]);
-      strip.show(frame, shown.slice(4));
+/**
+ * Paints frames; what came in one that a newer one overtook is painted with that one.
+ * @param {Panel} panel @param {{show(frame: InversionFrame, shown: any): void}[]} parts pictures, mask and strip
+ */
+function inversionPainter(panel, [pictures, mask, strip]) {
+  const /** @type {(ArrayBuffer | ArrayBufferView | undefined)[]} */ waiting = [];
+  const paint = painter(panel, (/** @type {InversionFrame} */ frame, shown) => {
+    shown.forEach((bitmap, at) => { if (bitmap) delete waiting[at]; });
+    pictures.show(frame, shown.slice(0, 3));
+    mask.show(frame, shown[3]);
+    strip.show(frame, shown.slice(4));
+  });
+  return (/** @type {InversionFrame} */ frame, /** @type {any[]} */ buffers) => {
+    const { original, corrupted, difference, mask, strip = [] } = frame.pictures;
+    [original, corrupted, difference, mask, ...strip].forEach((at, place) => {
+      if (at !== undefined) waiting[place] = buffers[at];
     });
-    const noise = el("section", {}, el("h4", { text: "Noise" }), ...layerSection(panel), ...p.parts, ...masks.parts);
-    const inspector = el("div", { class: "inspector" }, noise, stepSection(panel));
+    paint(frame, Array.from({ length: 4 + frame.levels.length }, (_, place) => waiting[place]));
+  };
+}
+
+/** Draws a view and returns its undo. @param {Context} context */
+function render(context) {
+  const help = { ...INPUT_HELP, ...HELP };
+  const words = { title: "DropoutInverter", file: "inversion", keys: KEYS, help, sliders: ["p", ...SLIDERS] };
+  return panel(context, words, (panel) => {
+    const bar = transport(panel, LOSSES), pictures = dropoutPictures(panel), strip = sampleStrip(panel);
+    const mask = maskMap(panel), p = probability(panel), masks = maskRows(panel), answers = answerBars(panel);
+    const paint = inversionPainter(panel, [pictures, mask, strip]), intro = el("p", { class: "intro", text: INTRO });
+    const inspector = el("div", { class: "inspector" },
+      section("Noise", ...layerRows(panel), ...p.parts, ...masks.parts), stepSection(panel));
     const told = el("div", { class: "told" }, intro, answers.root, mask.root, panel.sentences);
     return {
-      inside: [pictures.root, strip.root, el("div", { class: "body" }, bar.root, inspector, told)],
-      keys: { " ": bar.toggle, ".": bar.step, r: bar.restart, n: masks.fresh },
-      hear: (/** @type {InversionFrame} */ frame, /** @type {any[]} */ buffers) => {
-        if (frame.type !== "frame") return;
-        panel.chip(frame.state, frame.state, rateText(frame), inversionStanding(frame));
-        bar.show(frame);
-        p.show(frame);
-        answers.show(frame);
+      inside: [pictureInput(panel), pictures.root, strip.root, el("div", { class: "body" }, bar.root, inspector, told)],
+      keys: { ...bar.keys, n: masks.fresh }, compared: pictures.compared,
+      show: (/** @type {InversionFrame} */ frame, buffers) => {
+        for (const part of [bar, p, answers]) part.show(frame);
         intro.hidden = frame.step > 0;
-        if (!frame.format) return;
-        const { original, corrupted, difference, mask, strip = [] } = frame.pictures;
-        [original, corrupted, difference, mask, ...strip].forEach((at, place) => {
-          if (at !== undefined) waiting[place] = buffers[at];
-        });
-        paint(frame, Array.from({ length: 4 + frame.levels.length }, (_, place) => waiting[place]));
+        if (frame.format) paint(frame, buffers);
       },
     };
   });

@@ -1,8 +1,10 @@
-import { picture } from "./panel.js";
+import { button } from "./controls.js";
+import { figure, gallery, picture } from "./pictures.js";
 import { el, follow, put, short } from "./shared.js";
 
 /**
- * @typedef {import("./panel.js").Panel} Panel
+ * @import { Panel } from "./panel.js"
+ * @import { Picture } from "./pictures.js"
  * @typedef {{label: string, clean: number, noisy: number, corrupted: number}} Answer probabilities, 0 to 1
  * @typedef {{
  *   type: "frame", frame: number, rev: number, format: "" | "jpeg" | "png", state: string, step: number, total: number,
@@ -47,108 +49,93 @@ export function rowTexts({ loss, converged, levels }, row, sweep) {
 }
 
 /** The three pictures side by side. @param {Panel} panel */
-export function dropoutPictures({ model, signal }) {
+export function dropoutPictures(panel) {
+  const { model, signal } = panel;
   const parts = ["Original", "Corrupted", "Difference"].map((name) => {
-    const place = picture(signal, 1), sub = el("span", { class: "sub" });
-    const title = el("span", { text: name }), not = el("p", { class: "instead", text: "not yet" });
-    place.root.append(not);
-    place.canvas.setAttribute("aria-label", name);
-    place.canvas.dataset.picture = name.toLowerCase();
-    const root = el("figure", {}, place.root, el("figcaption", {}, title, sub));
-    return { root, place, title, sub, not };
+    const part = figure(signal, 1);
+    [part.title.textContent, part.instead.textContent] = [name, "not yet"];
+    part.place.canvas.setAttribute("aria-label", name);
+    part.place.canvas.dataset.picture = name.toLowerCase();
+    return part;
   });
   const [original, corrupted, difference] = parts;
-  follow(model, signal, ["size"], () => parts.forEach(({ place }) => place.reshape(model.get("size"))));
-  follow(model, signal, ["predictions"], () => {
+  follow(panel, ["size"], () => parts.forEach(({ place }) => place.reshape(model.get("size"))));
+  follow(panel, ["predictions"], () => {
     const answers = model.get("predictions");
     original.sub.textContent = likeliest(answers, "clean");
     corrupted.sub.textContent = likeliest(answers, "corrupted");
   });
   /** @param {InversionFrame} frame @param {(ImageBitmap | null)[]} shown a null one stays as it is */
   const show = (frame, shown) => {
-    parts.forEach(({ place, not }, at) => {
-      if (at && !frame.step) { place.show(null); not.hidden = false; }
-      if (shown[at]) { place.show(shown[at]); not.hidden = true; }
+    parts.forEach(({ place, instead }, at) => {
+      if (at && !frame.step) { place.show(null); instead.hidden = false; }
+      if (shown[at]) { place.show(shown[at]); instead.hidden = true; }
       Object.assign(place.canvas.dataset, { frame: frame.frame, rev: frame.rev, format: frame.format });
     });
-    if (!difference.not.hidden) {
-      difference.title.textContent = "Difference";
-      difference.sub.textContent = "";
-      return;
-    }
-    difference.title.textContent = `Difference ${factorText(frame.factor)}`;
-    difference.sub.textContent = rangeText(frame.low, frame.high);
-    difference.place.canvas.setAttribute("aria-label", difference.title.textContent);
+    const { title, sub, place: { canvas }, instead: { hidden: there } } = difference;
+    title.textContent = there ? `Difference ${factorText(frame.factor)}` : "Difference";
+    sub.textContent = there ? rangeText(frame.low, frame.high) : "";
+    if (there) canvas.setAttribute("aria-label", title.textContent ?? "");
   };
-  holdToCompare(corrupted, original.place.canvas);
-  return { root: el("div", { class: "pictures" }, ...parts.map(({ root }) => root)), show };
+  const compared = { original: { now: original.place.now }, places: () => [corrupted.place, difference.place] };
+  pressForOriginal(corrupted.place, original.place.now);
+  return { root: el("div", { class: "pictures" }, ...parts.map(({ root }) => root)), show, compared };
 }
 
 /**
  * Shows the original in the corrupted picture's place while the mouse or Enter is held on it.
- * @param {{place: ReturnType<typeof picture>, title: HTMLElement}} corrupted @param {HTMLCanvasElement} original
+ * @param {Picture} corrupted @param {() => ImageBitmap | null} original
  */
-function holdToCompare({ place: { root, canvas }, title }, original) {
-  const over = el("canvas", { hidden: true, "aria-hidden": "true" });
-  /** @param {boolean} held */
-  const hold = (held) => {
-    if (held === !over.hidden) return;
-    Object.assign(over, { width: original.width, height: original.height, hidden: !held });
-    over.getContext("2d").drawImage(original, 0, 0);
-    title.textContent = held ? "Original" : "Corrupted";
-  };
-  root.append(over);
+function pressForOriginal({ root, canvas, instead }, original) {
+  let pressed = false;
+  const hold = () => { pressed = true; instead(original); };
+  const end = () => { if (pressed) instead(null); pressed = false; };
   canvas.title = "Hold to see the original here";
-  root.addEventListener("pointerdown", () => hold(true));
-  for (const ends of ["pointerup", "pointerleave", "pointercancel"]) root.addEventListener(ends, () => hold(false));
-  const key = (/** @type {KeyboardEvent} */ event) => { if (event.key === "Enter") hold(true); };
-  canvas.addEventListener("keydown", key);
-  for (const ends of ["keyup", "blur"]) canvas.addEventListener(ends, () => hold(false));
+  // What is magnified is moved by a press.
+  root.addEventListener("pointerdown", () => { if (!root.matches(".magnified")) hold(); });
+  for (const ends of ["pointerup", "pointerleave", "pointercancel"]) root.addEventListener(ends, end);
+  canvas.addEventListener("keydown", (/** @type {KeyboardEvent} */ { key }) => { if (key === "Enter") hold(); });
+  canvas.addEventListener("keyup", (/** @type {KeyboardEvent} */ { key }) => { if (key === "Enter") end(); });
+  canvas.addEventListener("blur", end);
+}
+
+/** One of the strip, a button. @param {Panel} panel @param {() => void} pick */
+function sample({ model, signal }, pick) {
+  const place = picture(signal, 1), texts = [el("span", {}), el("span", { class: "loss" })];
+  for (const name of ["tabindex", "role"]) place.canvas.removeAttribute(name);
+  place.reshape(model.get("size"));
+  const root = button("", pick);
+  root.append(place.root, ...texts);
+  return { root, place, texts, focus: () => root.focus() };
 }
 
 /** The samples, or the sweep's pictures, small; a click makes one large. @param {Panel} panel */
-export function sampleStrip({ model, signal }) {
-  const root = el("div", { class: "strip", role: "group", hidden: true });
-  const /** @type {{root: HTMLElement, place: ReturnType<typeof picture>, texts: HTMLElement[]}[]} */ rows = [];
-  follow(model, signal, ["size"], () => rows.forEach(({ place }) => place.reshape(model.get("size"))));
-  /** @param {number} row */
-  const pick = (row) => put(model, { sample: row });
-  /** @param {KeyboardEvent} event @param {number} row */
-  const move = (event, row) => {
-    const next = rows[row + ({ ArrowRight: 1, ArrowLeft: -1 }[event.key] ?? 0)];
-    if (!next || next === rows[row] || next.root.hidden) return;
+export function sampleStrip(panel) {
+  const { model } = panel;
+  const onkeydown = (/** @type {KeyboardEvent} */ event) => {
+    const way = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const next = way && rows[rows.findIndex((row) => row.root === event.target) + way];
+    if (!next) return;
     event.preventDefault();
-    next.root.focus();
+    next.focus();
     next.root.click();
   };
-  /** @param {number} row */
-  const add = (row) => {
-    const place = picture(signal, 1), texts = [el("span", {}), el("span", { class: "loss" })];
-    place.canvas.removeAttribute("tabindex");
-    place.canvas.removeAttribute("role");
-    place.reshape(model.get("size"));
-    const onkeydown = (/** @type {KeyboardEvent} */ event) => move(event, row);
-    const button = el("button", { type: "button", onclick: () => pick(row), onkeydown }, place.root, ...texts);
-    rows.push({ root: button, place, texts });
-    root.append(button);
-  };
-  /** @param {InversionFrame} frame */
-  const label = (frame) => {
-    root.hidden = frame.levels.length < 2;
-    root.setAttribute("aria-label", model.get("sweep") ? "The sweep of p" : "Samples");
-    rows.forEach(({ root, texts }, row) => {
-      root.hidden = row >= frame.levels.length;
+  const root = el("div", { class: "strip", role: "group", hidden: true, onkeydown });
+  const { parts: rows, fit } = gallery(root, (row) => sample(panel, () => put(model, { sample: row })));
+  follow(panel, ["size"], () => rows.forEach(({ place }) => place.reshape(model.get("size"))));
+  /** @param {InversionFrame} frame @param {(ImageBitmap | null)[]} shown a null one stays as it is */
+  const show = (frame, shown) => {
+    const sweep = model.get("sweep");
+    fit(frame.levels.length);
+    root.hidden = rows.length < 2;
+    root.setAttribute("aria-label", sweep ? "The sweep of p" : "Samples");
+    rows.forEach(({ root, place, texts }, row) => {
       root.setAttribute("aria-pressed", String(row === frame.shown));
-      rowTexts(frame, row, model.get("sweep")).forEach((text, at) => { texts[at].textContent = text; });
+      rowTexts(frame, row, sweep).forEach((text, at) => { texts[at].textContent = text; });
       root.title = `Loss${frame.converged[row] ? ", within the tolerance" : ""}; click to see it large`;
       root.classList.toggle("arrived", Boolean(frame.converged[row]));
+      if (shown[row]) place.show(shown[row]);
     });
-  };
-  /** @param {InversionFrame} frame @param {(ImageBitmap | null)[]} shown */
-  const show = (frame, shown) => {
-    while (rows.length < frame.levels.length) add(rows.length);
-    label(frame);
-    shown.forEach((bitmap, row) => { if (bitmap) rows[row].place.show(bitmap); });
   };
   return { root, show };
 }

@@ -65,16 +65,18 @@ export function theme(root, signal) {
 }
 
 /**
- * Lets only the keys with Ctrl or Meta out of the panel: to the page around it, plain ones are commands.
+ * Lets only the keys with Ctrl or Meta out of the panel, but for undo where it is painted: to the page around it, plain
+ * ones are commands.
  * @param {HTMLElement} root @param {AbortSignal} signal
  */
 export function keepKeys(root, signal) {
-  const plain = (/** @type {KeyboardEvent} */ event) => !event.ctrlKey && !event.metaKey;
-  root.addEventListener("keydown", (event) => { if (plain(event)) event.stopPropagation(); });
+  const undoes = (/** @type {KeyboardEvent} */ { key }) => root.matches(".paints") && key.toLowerCase() === "z";
+  const ours = (/** @type {KeyboardEvent} */ event) => (!event.ctrlKey && !event.metaKey) || undoes(event);
+  root.addEventListener("keydown", (event) => { if (ours(event)) event.stopPropagation(); });
   // Notebook 7 hears a key before the panel does, unless what has the focus bears this attribute.
   window.addEventListener("keydown", (event) => {
     const focused = /** @type {Element} */ (event.composedPath()[0]);
-    if (root.contains(focused)) focused.toggleAttribute("data-lm-suppress-shortcuts", plain(event));
+    if (root.contains(focused)) focused.toggleAttribute("data-lm-suppress-shortcuts", ours(event));
   }, { capture: true, signal });
 }
 
@@ -97,8 +99,7 @@ export function keepFocus(root) {
 export function announcer(title) {
   const root = el("div", { class: "unseen", role: "status" });
   let last = "", at = 0;
-  /** @param {string} state @param {string} standing */
-  const say = (state, standing) => {
+  const say = (/** @type {string} */ state, /** @type {string} */ standing) => {
     const now = performance.now(), goesOn = state === last;
     if (goesOn && (!standing || now - at < PAUSE)) return;
     [last, at] = [state, now];

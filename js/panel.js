@@ -1,85 +1,113 @@
+import { button } from "./controls.js";
+import { fullScreen } from "./full_screen.js";
 import { announcer, keepFocus, keepKeys, savedSentence, theme } from "./host.js";
-import { workingSize } from "./pickers.js";
+import { holdForOriginal } from "./original.js";
 import { menu, popup } from "./popups.js";
-import { ask, bytes, download, el, follow, tell } from "./shared.js";
+import { ask, download, el, follow, tell } from "./shared.js";
 
 /**
- * @typedef {import("./shared.js").Model} Model
- * @typedef {import("./shared.js").Control} Control
+ * @import { Compared } from "./original.js"
+ * @import { Control, Model, Named, View } from "./shared.js"
  * @typedef {{model: Model, el: HTMLElement, signal?: AbortSignal}} Context what anywidget gives to draw a view
- * @typedef {{
- *   model: Model, signal: AbortSignal, view: string, expect(): void, complain(sentence: string): void,
- *   sentences: HTMLElement, chip(state: string, word: string, rate: string, standing: string): void,
+ * @typedef {View & {
+ *   view: string, expect(): void, request(message: Record<string, any>): void, complain(sentence: string): void,
+ *   root: HTMLElement, sentences: HTMLElement,
+ *   chip(state: string, word: string, rate: string, standing: string): void,
  * }} Panel
- * `expect` is called when the kernel has to answer; `sentences` is where errors and notes stand; `chip` says the state,
- * in a word, how fast it is, and, to those who do not see, where it stands.
+ * `expect` is called when the kernel has to answer, `request` sends what it has to answer; `root` is all of the panel,
+ * `sentences` is where errors and notes stand; `chip` says the state, in a word, how fast it is, and, to those who do
+ * not see, where it stands.
  * @typedef {{
- *   inside: Node[], keys: Record<string, () => void>, hear(content: any, buffers: any[]): void,
- * }} Parts
+ *   inside: Node[], keys: Record<string, () => void>, show(frame: any, buffers: any[]): void, compared?: Compared,
+ *   reset?(): void,
+ * }} Parts `compared`: in the place of which pictures the original can be seen, if there is one; `reset`: how all is
+ * set back, if the kernel cannot do it alone
  * @typedef {{
- *   title: string, file: string, keys: [string, string][], help: [string, string][],
- * }} Words
+ *   title: string, file: string, keys: Named[], help: Record<string, string>, sliders: string[],
+ *   saves?: [string, string, string][], resets?: string,
+ * }} Words `saves` are more files to save: what each is called, its suffix and its type; `resets`: what is set back, if
+ * that is not only the settings
  */
 
 /** Seconds without a word from the kernel after which the panel says that there is none. */
 const PATIENCE = 3;
 
-/** @type {Record<string, string>} */
-const ICONS = {
-  play: "M4 2.5v11l9-5.5z",
-  pause: "M4 2.5h3v11H4zM9 2.5h3v11H9z",
-  step: "M3 2.5v11l7-5.5zM11 2.5h2v11h-2z",
-  compare: "M2 3h5v10H2zM9 3h5v10H9zM10.2 4.2v7.6h2.6V4.2z",
-  restart: "M8 3a5 5 0 1 1-4.6 3l1.4.6A3.5 3.5 0 1 0 8 4.5V7L4.5 3.7 8 .5z",
-};
+const RESETS = "Every slider and choice as this panel began; the picture, the layer and the channel stay";
 
-/** A slider's name and what it does, for the help. @param {Model} model @param {string[]} names */
-export function sliderHelp(model, names) {
-  const /** @type {Record<string, Control>} */ controls = model.get("_controls");
-  return names.map((name) => /** @type {[string, string]} */ ([controls[name].label, controls[name].help]));
-}
+/** @type {Named} */
+const HOLD_KEY = ["g", "held: the original in the place of the pictures"];
+/** @type {Named[]} */
+const SHARED_KEYS = [
+  ["+ − 0", "on a picture: larger, smaller, all of it; so do Ctrl with the wheel, pinching and a double click"],
+  ["f", "full screen, and back"], ["h ?", "this help"],
+];
 
 /**
- * Draws a view of a widget and returns its undo.
+ * Draws a view and returns its undo.
  * @param {Context} context @param {Words} words @param {(panel: Panel) => Parts} build
  */
-export function panel({ model, el: host, signal: outer }, { title, file, keys, help }, build) {
-  const controller = new AbortController(), { signal } = controller;
+export function panel({ model, el: host, signal: outer }, words, build) {
+  const controller = new AbortController(), { signal } = controller, { title } = words;
   outer?.addEventListener("abort", () => controller.abort());
-  const view = Math.random().toString(36).slice(2), { expect, wake } = lives(() => root, host, signal);
-  const said = sentences(model, signal), mark = el("span", { class: "chip" }), aloud = announcer(title);
+  const name = title.replace(/\B[A-Z]/g, "-$&").toLowerCase();
+  const root = el("div", { class: `nbvis ${name} unheard`, role: "group", tabindex: -1 });
+  const view = Math.random().toString(36).slice(2), { expect, wake } = lives(root, host, signal);
+  const { sentences, complain } = said({ model, signal }), aloud = announcer(title);
+  const mark = el("span", { class: "chip" }), net = el("span", { class: "net" });
   /** @param {string} state @param {string} word @param {string} rate @param {string} standing */
   const chip = (state, word, rate, standing) => {
     mark.replaceChildren(el("i", { class: state }), [word, rate].filter(Boolean).join(" · "));
     aloud.say(word, standing);
   };
-  const parts = build({ model, signal, view, expect, chip, complain: said.complain, sentences: said.root });
-  const name = title.replace(/\B[A-Z]/g, "-$&").toLowerCase();
-  const net = el("span", { class: "net" });
-  const root = el("div", { class: `nbvis ${name} unheard`, role: "group", tabindex: -1 },
-    el("header", { role: "presentation" }, el("b", { text: title }), net, mark,
-      el("span", { class: "tools" }, ...tools(model, signal, file, said.complain, keys, help))),
+  const request = (/** @type {Record<string, any>} */ message) => { expect(); tell(model, message); };
+  const panel = { model, signal, view, expect, request, root, chip, complain, sentences }, parts = build(panel);
+  const { buttons, hear } = everyPanels(panel, words, parts);
+  root.append(
+    el("header", { role: "presentation" }, el("b", { text: title }), net, el("span", { class: "state" }, mark),
+      el("span", { class: "tools" }, ...buttons)),
     el("p", { class: "asleep-note", text: "No kernel answers. Run the cell to bring this panel back to life." }),
-    workingSize(model, signal), ...parts.inside, aloud.root);
-  follow(model, signal, ["subject"], () => {
+    ...parts.inside, aloud.root);
+  follow(panel, ["subject"], () => {
     net.textContent = net.title = model.get("subject");
     root.setAttribute("aria-label", [title, model.get("subject")].filter(Boolean).join(", "));
   });
-  root.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => shortcut(event, parts.keys));
+  root.addEventListener("keydown", hear);
   keepKeys(root, signal);
   keepFocus(root);
   host.replaceChildren(root);
   theme(root, signal);
+  listen(panel, wake, parts.show);
+  return () => controller.abort();
+}
 
-  const join = () => {
-    expect();
-    tell(model, { type: "joined", view, lab: "jpThemeLight" in document.body.dataset });
-  };
+/**
+ * What every panel can do, whatever it shows: the buttons of its header, and what a key does.
+ * @param {Panel} panel @param {Words} words @param {Parts} parts
+ */
+function everyPanels(panel, words, { compared, reset = () => panel.request({ type: "reset" }), keys: own }) {
+  const full = fullScreen(panel), original = compared ? [holdForOriginal(panel, compared)] : [];
+  const told = [...words.keys, ...original.map(() => HOLD_KEY), ...SHARED_KEYS];
+  const { saving, copy, help } = tools(panel, { ...words, keys: told });
+  const again = button("Reset", reset, { title: words.resets ?? RESETS });
+  const buttons = [...original.map((each) => each.button), again, saving, copy, full.button, help.root];
+  /** @type {Record<string, () => void>} */
+  const keys = { ...own, f: full.toggle, h: help.toggle, "?": help.toggle };
+  for (const { hold } of original) keys.g = hold;
+  const hear = (/** @type {KeyboardEvent} */ event) =>
+    shortcut(event, full.is() ? { ...keys, Escape: full.toggle } : keys);
+  return { buttons, hear };
+}
+
+/**
+ * Joins the kernel's listeners, hears its frames, and leaves at the end.
+ * @param {Panel} panel @param {() => void} wake @param {Parts["show"]} show
+ */
+function listen({ model, signal, view, request }, wake, show) {
+  const join = () => request({ type: "joined", view, lab: "jpThemeLight" in document.body.dataset });
   const leave = () => tell(model, { type: "left", view });
-  /** @param {any} content @param {any[]} buffers */
-  const hear = (content, buffers) => {
+  const hear = (/** @type {any} */ content, /** @type {any[]} */ buffers) => {
     wake();
-    parts.hear(content, buffers);
+    if (content.type === "frame") show(content, buffers);
   };
   model.on("msg:custom", hear);
   model.on("comm_live_update", join);
@@ -90,21 +118,19 @@ export function panel({ model, el: host, signal: outer }, { title, file, keys, h
     leave();
   });
   join();
-  return () => controller.abort();
 }
 
 /**
  * Whether the kernel answers: until its first word the panel is a headline, and when it falls silent the panel stays as
  * it is but for its controls, which rest.
- * @param {() => HTMLElement} root @param {HTMLElement} host @param {AbortSignal} signal
+ * @param {HTMLElement} root @param {HTMLElement} host @param {AbortSignal} signal
  */
 function lives(root, host, signal) {
   const hide = savedSentence(host);
   let timer = 0;
-  /** @param {boolean} asleep */
-  const rest = (asleep) => {
-    root().classList.toggle("asleep", asleep);
-    for (const part of root().children) part.toggleAttribute("inert", asleep && !part.matches(".asleep-note"));
+  const rest = (/** @type {boolean} */ asleep) => {
+    root.classList.toggle("asleep", asleep);
+    for (const part of root.children) part.toggleAttribute("inert", asleep && !part.matches(".asleep-note"));
   };
   const expect = () => {
     clearTimeout(timer);
@@ -112,8 +138,8 @@ function lives(root, host, signal) {
   };
   const wake = () => {
     clearTimeout(timer);
-    if (!root().matches(".unheard, .asleep")) return;
-    root().classList.remove("unheard");
+    if (!root.matches(".unheard, .asleep")) return;
+    root.classList.remove("unheard");
     rest(false);
     hide(true);
   };
@@ -126,119 +152,38 @@ function shortcut(event, keys) {
   const target = /** @type {HTMLElement} */ (event.target);
   const types = target.matches("input:not([type=range], [type=checkbox]), select");
   const presses = event.key === " " && target.matches("button, summary, [type=checkbox]");
-  if (types || presses || event.ctrlKey || event.metaKey || event.altKey || !(event.key in keys)) return;
+  const scrolls = event.key.startsWith("Arrow") && target.matches("[role=dialog], pre");
+  const taken = types || presses || scrolls || event.defaultPrevented;
+  if (taken || event.ctrlKey || event.metaKey || event.altKey || !(event.key in keys)) return;
   event.preventDefault();
   keys[event.key]();
 }
 
-/** @param {string} name */
-export function icon(name) {
-  const path = el("path", { d: ICONS[name], fill: "currentColor" });
-  return el("svg", { viewBox: "0 0 16 16", width: 13, height: 13, "aria-hidden": "true" }, path);
-}
-
-/** @param {string} name @param {string} label @param {Record<string, any>} attributes */
-export function iconButton(name, label, attributes) {
-  return el("button", { type: "button", ...attributes }, icon(name), el("span", { text: label }));
-}
-
-/**
- * A place for a picture, which is painted at the screen's own resolution.
- * @param {AbortSignal} signal @param {number} ratio width to height
- * @param {number} [sharp] how many times it has to be magnified to show its pixels
- */
-export function picture(signal, ratio, sharp = Infinity) {
-  const canvas = el("canvas", { role: "img", tabindex: 0 });
-  const root = el("div", { class: "stage", style: `--ratio: ${ratio}` }, canvas);
-  /** @type {ImageBitmap | null} */ let shown = null;
-  const draw = () => {
-    if (!shown || !canvas.clientWidth) return;
-    canvas.width = Math.round(canvas.clientWidth * devicePixelRatio);
-    canvas.height = Math.round(canvas.clientHeight * devicePixelRatio);
-    const context = canvas.getContext("2d");
-    context.imageSmoothingEnabled = canvas.clientWidth < sharp * shown.width;
-    context.imageSmoothingQuality = "high";
-    context.drawImage(shown, 0, 0, canvas.width, canvas.height);
-  };
-  /** @param {ImageBitmap | null} next */
-  const show = (next) => {
-    shown?.close();
-    shown = next;
-    if (!shown) canvas.width = 0;
-    draw();
-  };
-  /** Takes the shape of another picture. @param {[number, number]} size height and width */
-  const reshape = ([height, width]) => root.style.setProperty("--ratio", String(width / height));
-  const watcher = new ResizeObserver(draw);
-  watcher.observe(canvas);
-  signal.addEventListener("abort", () => { watcher.disconnect(); shown?.close(); });
-  return { root, canvas, show, reshape };
-}
-
-/**
- * Paints frames: gives each one's pictures, unless a newer one has come, and acknowledges it once it is on screen.
- * @template {{frame: number}} Frame
- * @param {Panel} panel @param {(frame: Frame, pictures: (ImageBitmap | null)[]) => void} paint
- * @returns {(frame: Frame, buffers: (ArrayBuffer | ArrayBufferView | undefined)[]) => Promise<void>}
- */
-export function painter({ model, signal, view }, paint) {
-  let newest = 0;
-  return async (frame, buffers) => {
-    newest = Math.max(newest, frame.frame);
-    try {
-      const pictures = await Promise.all(buffers.map((buffer) => buffer ? decoded(buffer) : null));
-      if (signal.aborted || frame.frame < newest) pictures.forEach((each) => each?.close());
-      else paint(frame, pictures);
-    } finally {
-      await onScreen();
-      if (!signal.aborted) tell(model, { type: "drawn", view, frame: frame.frame });
-    }
-  };
-}
-
-/** A PNG begins with 0x89, anything else is a JPEG. @param {ArrayBuffer | ArrayBufferView} buffer */
-function decoded(buffer) {
-  const data = /** @type {any} */ (bytes(buffer));
-  return createImageBitmap(new Blob([data], { type: data[0] === 0x89 ? "image/png" : "image/jpeg" }));
-}
-
-/** Resolves when what was drawn is on screen; in a hidden page, which draws nothing, after a second. */
-function onScreen() {
-  if (document.hidden) return new Promise((resolve) => setTimeout(resolve, 1000));
-  return new Promise((resolve) => { requestAnimationFrame(resolve); setTimeout(resolve, 500); });
-}
-
-/**
- * Save, copy, help.
- * @param {Model} model @param {AbortSignal} signal @param {string} file @param {(sentence: string) => void} complain
- * @param {[string, string][]} keys @param {[string, string][]} help
- */
-function tools(model, signal, file, complain, keys, help) {
-  /** @param {string} suffix @param {string} type */
-  const save = async (suffix, type) => {
-    try {
-      download((await ask(model, { type: "save", suffix })).data, `${file}${suffix}`, type);
-    } catch (error) {
-      complain(`Not saved: ${/** @type {Error} */ (error).message}`);
-    }
-  };
-  const saving = menu("Save", "Save what is shown as a file", signal, [
+/** Save, copy, help. @param {Panel} panel @param {Words} words */
+function tools({ model, signal, complain }, { file, keys, help, sliders, saves = [] }) {
+  /** @param {string} not what it is not, if it fails @param {() => Promise<void>} act */
+  const trying = (not, act) => act().catch((/** @type {Error} */ { message }) => complain(`${not}: ${message}`));
+  const save = (/** @type {string} */ suffix, /** @type {string} */ type) => trying("Not saved", async () => {
+    const late = setTimeout(() => { opener.textContent = "Saving…"; }, 300);
+    const end = () => { clearTimeout(late); opener.textContent = "Save"; };
+    download((await ask(model, { type: "save", suffix }).finally(end)).data, `${file}${suffix}`, type);
+  });
+  const { root: saving, opener } = menu("Save", "Save what is shown as a file", signal, [
     ["Picture (PNG)", () => save(".png", "image/png")], ["Page (HTML)", () => save(".html", "text/html")],
+    ...saves.map(([text, suffix, type]) => /** @type {[string, () => void]} */ ([text, () => save(suffix, type)])),
   ]);
-  const title = "Copy the Python code that makes what is shown";
-  const copy = el("button", { type: "button", text: "Copy as code", title, onclick: async () => {
-    try {
-      await toClipboard((await ask(model, { type: "recipe" })).text);
-      copy.textContent = "Copied";
-      setTimeout(() => { copy.textContent = "Copy as code"; }, 1500);
-    } catch (error) {
-      complain(`Not copied: ${/** @type {Error} */ (error).message}`);
-    }
-  } });
-  const button = popup("?", "Help", signal,
-    el("dl", {}, ...keys.flatMap(([key, what]) => [el("dt", {}, el("kbd", { text: key })), el("dd", { text: what })])),
-    el("dl", {}, ...help.flatMap(([what, does]) => [el("dt", { text: what }), el("dd", { text: does })])));
-  return [saving, copy, button];
+  const copy = button("Copy as code", () => trying("Not copied", async () => {
+    await toClipboard((await ask(model, { type: "recipe" })).text);
+    copy.textContent = "Copied";
+    setTimeout(() => { copy.textContent = "Copy as code"; }, 1500);
+  }), { title: "Copy the Python code that makes what is shown" });
+  const /** @type {Record<string, Control>} */ controls = model.get("_controls");
+  const does = [...Object.entries(help), ...sliders.map((name) => [controls[name].label, controls[name].help])];
+  const pressed = (/** @type {string} */ key) => el("dt", {}, el("kbd", { text: key }));
+  const opening = popup("?", "Help", signal,
+    el("dl", {}, ...keys.flatMap(([key, what]) => [pressed(key), el("dd", { text: what })])),
+    el("dl", {}, ...does.flatMap(([what, text]) => [el("dt", { text: what }), el("dd", { text })])));
+  return { saving, copy, help: opening };
 }
 
 /** Puts a text on the clipboard, also where a page may not do so by itself. @param {string} text */
@@ -266,20 +211,16 @@ function traceback(text) {
   return el("details", { class: "traceback" }, summary, el("pre", { text, tabindex: 0 }));
 }
 
-/**
- * The error and the notes that have no place of their own, as sentences.
- * @param {Model} model @param {AbortSignal} signal
- */
-function sentences(model, signal) {
-  const root = el("div", { class: "sentences", role: "status", "aria-live": "polite" });
+/** The error and the notes that have no place of their own, as sentences. @param {View} view */
+function said(view) {
+  const { model } = view, sentences = el("div", { class: "sentences", role: "status", "aria-live": "polite" });
   let own = "";
   const show = () => {
-    const error = model.get("error") || own, notes = notesOf(model).map((note) => note.line);
-    const doing = model.get("_doing");
-    const rows = [...(doing ? [doing] : []), ...notes].map((note) => el("div", { class: "note", text: note }));
-    root.replaceChildren(...(error ? [el("div", { class: "note bad", role: "alert", text: error })] : []),
-      ...(model.get("error") && model.get("traceback") ? [traceback(model.get("traceback"))] : []), ...rows);
+    const error = model.get("error") || own, detail = model.get("error") && model.get("traceback");
+    const notes = [model.get("_doing"), ...notesOf(model).map((note) => note.line)].filter(Boolean);
+    sentences.replaceChildren(...(error ? [el("div", { class: "note bad", role: "alert", text: error })] : []),
+      ...(detail ? [traceback(detail)] : []), ...notes.map((text) => el("div", { class: "note", text })));
   };
-  follow(model, signal, ["error", "traceback", "_notes", "_doing"], show);
-  return { root, complain: (/** @type {string} */ sentence) => { own = sentence; show(); } };
+  follow(view, ["error", "traceback", "_notes", "_doing"], show);
+  return { sentences, complain: (/** @type {string} */ sentence) => { own = sentence; show(); } };
 }

@@ -2,12 +2,12 @@ import { el } from "./shared.js";
 
 // What opens below a button: a menu, and a text to read.
 
-/** Moves what would stick out of the panel on its left back into it. @param {HTMLElement} box */
+/** Moves what would stick out of the panel on a side back into it. @param {HTMLElement} box */
 function fit(box) {
   box.style.translate = "";
-  const panel = /** @type {Element} */ (box.closest(".nbvis"));
-  const out = panel.getBoundingClientRect().left + 8 - box.getBoundingClientRect().left;
-  if (out > 0) box.style.translate = `${out}px`;
+  const panel = /** @type {Element} */ (box.closest(".nbvis")).getBoundingClientRect(), own = box.getBoundingClientRect();
+  const right = Math.max(0, panel.left + 8 - own.left), left = Math.max(0, own.right + 8 - panel.right);
+  if (right || left) box.style.translate = `${right - left}px`;
 }
 
 /**
@@ -16,8 +16,7 @@ function fit(box) {
  * @param {() => void} enter gives the focus to what opened
  */
 function hanging(button, box, signal, enter) {
-  /** @param {boolean} open */
-  const show = (open) => {
+  const show = (/** @type {boolean} */ open) => {
     box.hidden = !open;
     button.setAttribute("aria-expanded", String(open));
     if (open) { fit(box); enter(); }
@@ -38,7 +37,7 @@ function hanging(button, box, signal, enter) {
 }
 
 /**
- * A button that opens a text.
+ * A button that opens a text, and what opens and closes it otherwise.
  * @param {string} label @param {string} name @param {AbortSignal} signal @param {Node[]} content
  */
 export function popup(label, name, signal, ...content) {
@@ -46,21 +45,28 @@ export function popup(label, name, signal, ...content) {
   const box = el("div", { class: "popup text", ...named }, ...content);
   const button = el("button", { type: "button", class: "round", text: label, "aria-label": name, title: name,
     "aria-haspopup": "dialog", "aria-expanded": "false" });
-  return hanging(button, box, signal, () => box.focus()).root;
+  const { root, show, close } = hanging(button, box, signal, () => box.focus());
+  return { root, toggle: () => (box.hidden ? show(true) : close()) };
 }
 
 /**
  * A button that opens a menu.
- * @param {string} label @param {string} help @param {AbortSignal} signal
- * @param {[string, () => void][]} choices what each is called and does
+ * @typedef {[text: string, act: () => void, aside?: string]} Item what it is called and does, and a word on it
+ * @param {string} label @param {string} help @param {AbortSignal} signal @param {Item[]} choices
+ * @param {[string, Item[]][]} [groups] more of them, below headings
  */
-export function menu(label, help, signal, choices) {
-  const items = choices.map(([text, act]) =>
-    el("button", { type: "button", role: "menuitem", tabindex: -1, text, onclick: () => { parts.close(); act(); } }));
-  const box = el("div", { class: "popup", role: "menu", "aria-label": label, hidden: true }, ...items);
-  const button = el("button", { type: "button", class: "menu", text: label, title: help, "aria-haspopup": "menu",
+export function menu(label, help, signal, choices, groups = []) {
+  const make = (/** @type {Item} */ [text, act, aside = ""]) =>
+    el("button", { type: "button", role: "menuitem", tabindex: -1, onclick: () => { parts.close(); act(); } }, text,
+      ...(aside ? [el("span", { class: "aside", text: aside })] : []));
+  const grouped = groups.map(([name, own]) => el("div", { role: "group", "aria-label": name },
+    el("h4", { text: name, "aria-hidden": "true" }), ...own.map(make)));
+  const box = el("div", { class: "popup", role: "menu", "aria-label": label || help, hidden: true },
+    ...choices.map(make), ...grouped);
+  const items = /** @type {HTMLElement[]} */ ([...box.querySelectorAll("button")]);
+  const opener = el("button", { type: "button", class: "menu", text: label, title: help, "aria-haspopup": "menu",
     "aria-expanded": "false" });
-  const parts = hanging(button, box, signal, () => items[0].focus());
+  const parts = hanging(opener, box, signal, () => items[0].focus());
   parts.root.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
     const at = items.indexOf(/** @type {any} */ (event.target)), last = items.length - 1;
     const to = { ArrowDown: at === last ? 0 : at + 1, ArrowUp: at > 0 ? at - 1 : last, Home: 0, End: last }[event.key];
@@ -69,5 +75,5 @@ export function menu(label, help, signal, choices) {
     if (box.hidden) parts.show(true);
     items[to].focus();
   });
-  return parts.root;
+  return { root: parts.root, opener };
 }

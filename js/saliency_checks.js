@@ -1,8 +1,10 @@
-import { notesOf, picture } from "./panel.js";
-import { el, follow, short, tell } from "./shared.js";
+import { actSection, button, track } from "./controls.js";
+import { notesOf } from "./panel.js";
+import { gallery, picture } from "./pictures.js";
+import { el, follow, short } from "./shared.js";
 
 /**
- * @typedef {import("./panel.js").Panel} Panel
+ * @import { Panel } from "./panel.js"
  * @typedef {{name: string, label: string, insertion: Area, deletion: Area, reference: boolean}} Bar
  * @typedef {number | null} Area null where it is not finite
  * @typedef {{layer: string, fraction: number, correlation: number | null, similarity: number | null}} Stage
@@ -42,73 +44,69 @@ const FORGETS = "Does the map show what the network has learnt? Shuffle its weig
   + "the map goes too.";
 
 /** Whether the score follows the maps. @param {Panel} panel */
-export function faithfulnessBars({ model, signal, expect }) {
-  const button = el("button", { type: "button", onclick: () => { expect(); tell(model, { type: "measure" }); } });
+export function faithfulnessBars(panel) {
+  const { model, request } = panel, act = button("", () => request({ type: "measure" }));
   const body = el("tbody", {}), note = el("p", { class: "note" }), about = el("p", { class: "hint" });
   const heads = ["Insertion", "Deletion"].map((text) => el("th", { scope: "col", colspan: 2, text }));
   const columns = ["names", "", "numbers", "", "numbers"].map((name) => el("col", { class: name }));
   const head = el("thead", {}, el("tr", {}, el("td", {}), ...heads));
   const table = el("table", { class: "bars" }, ...columns, head, body);
-  /** @param {Area} value @param {Bar[]} bars */
-  const cells = (value, bars) => {
-    const bar = el("i", { style: `width: ${(100 * barShare(value, bars)).toFixed(1)}%` });
-    const number = el("td", { class: "number", text: areaText(value, bars) });
-    return [el("td", {}, el("span", { class: "track" }, bar)), number];
-  };
-  follow(model, signal, ["bars"], () => {
+  const cells = (/** @type {Area} */ value, /** @type {Bar[]} */ bars) =>
+    [el("td", {}, track(barShare(value, bars))), el("td", { class: "number", text: areaText(value, bars) })];
+  follow(panel, ["bars"], () => {
     const /** @type {Bar[]} */ bars = model.get("bars");
     table.hidden = !bars.length;
     about.textContent = bars.length ? AREAS : FOLLOWS;
-    button.textContent = bars.length ? "Measure again" : "Measure";
+    act.textContent = bars.length ? "Measure again" : "Measure";
     body.replaceChildren(...bars.map((bar) => el("tr", { class: bar.reference ? "reference" : "" },
       el("th", { scope: "row", text: bar.label }), ...cells(bar.insertion, bars), ...cells(bar.deletion, bars))));
   });
-  follow(model, signal, ["_notes"], () => {
+  follow(panel, ["_notes"], () => {
     note.textContent = notesOf(model, "faithfulness").map(({ about, text }) => `${about}: ${text}`).join("\n");
     note.hidden = !note.textContent;
   });
-  const heading = el("div", { class: "heading" }, el("h4", { text: "Faithfulness" }), button);
-  return el("section", {}, heading, table, about, note);
+  return actSection("Faithfulness", act, table, about, note);
+}
+
+/** A picture of the film with its caption. @param {AbortSignal} signal @param {number} ratio width to height */
+function filmPicture(signal, ratio) {
+  const place = picture(signal, ratio, 6), caption = el("figcaption", {}), root = el("figure", {}, place.root, caption);
+  place.canvas.removeAttribute("tabindex");
+  /** @param {{layer: string, text: string}} [words] */
+  const say = ({ layer, text } = { layer: "", text: "" }) => {
+    // A name breaks after its dots first.
+    const name = el("code", { text: layer.replaceAll(".", ".\u200b"), title: layer });
+    caption.replaceChildren(...(layer ? [name] : []), el("span", { text }));
+    const what = layer ? `The map, random from the top down to ${layer}` : "The map as trained";
+    place.canvas.setAttribute("aria-label", what);
+  };
+  return { root, place, say };
 }
 
 /** Whether the map forgets when the network does. @param {Panel} panel */
-export function sanityCheck({ model, signal, expect }) {
-  const button = el("button", { type: "button", onclick: () => { expect(); tell(model, { type: "check" }); } });
+export function sanityCheck(panel) {
+  const { model, signal, request } = panel, act = button("", () => request({ type: "check" }));
   const verdict = el("p", { role: "status" }), film = el("div", { class: "film" });
   const about = el("p", { class: "hint", text: FORGETS });
-  const /** @type {{root: HTMLElement, place: ReturnType<typeof picture>, caption: HTMLElement}[]} */ frames = [];
-  let pictures = 0;
+  let ratio = 1;
+  const { parts, fit } = gallery(film, () => filmPicture(signal, ratio));
   const label = () => {
     const /** @type {Partial<Sanity>} */ { stages = [], verdict: said = "", passed = false } = model.get("sanity");
-    const captions = filmCaptions(stages, pictures);
+    const captions = filmCaptions(stages, parts.length);
     film.hidden = verdict.hidden = !stages.length;
     about.hidden = Boolean(stages.length);
-    button.textContent = stages.length ? "Run again" : "Run the check";
+    act.textContent = stages.length ? "Run again" : "Run the check";
     verdict.className = `note ${passed ? "good" : "bad"}`;
     verdict.textContent = said;
-    frames.forEach(({ root, place, caption }, at) => {
-      const { layer = "", text = "" } = captions[at] ?? {};
-      root.hidden = at >= captions.length;
-      // A name breaks after its dots first.
-      const name = el("code", { text: layer.replaceAll(".", ".\u200b"), title: layer });
-      caption.replaceChildren(...(layer ? [name] : []), el("span", { text }));
-      const what = layer ? `The map, random from the top down to ${layer}` : "The map as trained";
-      place.canvas.setAttribute("aria-label", what);
-    });
+    parts.forEach(({ root, say }, at) => { root.hidden = at >= captions.length; say(captions[at]); });
   };
-  follow(model, signal, ["sanity"], label);
-  /** @param {(ImageBitmap | null)[]} shown @param {number} ratio */
-  const show = (shown, ratio) => {
-    while (frames.length < shown.length) {
-      const place = picture(signal, ratio, 6), caption = el("figcaption", {});
-      place.canvas.removeAttribute("tabindex");
-      frames.push({ place, caption, root: el("figure", {}, place.root, caption) });
-      film.append(frames[frames.length - 1].root);
-    }
-    pictures = shown.length;
-    shown.forEach((bitmap, at) => frames[at].place.show(bitmap));
+  follow(panel, ["sanity"], label);
+  /** @param {(ImageBitmap | null)[]} shown @param {number} shape width to height */
+  const show = (shown, shape) => {
+    ratio = shape;
+    fit(shown.length);
+    shown.forEach((bitmap, at) => parts[at].place.show(bitmap));
     label();
   };
-  const heading = el("div", { class: "heading" }, el("h4", { text: "Sanity check" }), button);
-  return { root: el("section", {}, heading, verdict, film, about), show };
+  return { root: actSection("Sanity check", act, verdict, film, about), show };
 }

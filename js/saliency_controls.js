@@ -1,8 +1,9 @@
-import { channelPicker, choice, layerPicker, select, toggle } from "./pickers.js";
-import { el, follow, put, slider, tell } from "./shared.js";
+import { button, choice, colormapSelect, section, select, slider, toggle, viewSelect } from "./controls.js";
+import { channelPicker, layerPicker } from "./pickers.js";
+import { el, follow, labelled, put } from "./shared.js";
 
 /**
- * @typedef {import("./panel.js").Panel} Panel
+ * @import { Panel } from "./panel.js"
  * @typedef {{name: string, label: string, sentence: string, place: string, sliders: string[]}} Method `place` is where
  *   its maps live: "anywhere", "images" or "grid"
  */
@@ -15,7 +16,6 @@ const OVERLAYS = [
   ["none", "None"], ["blend", "Blended"], ["active", "Picture where high"], ["inactive", "Picture where low"],
 ];
 
-/** @type {Record<string, string>} */
 export const HELP = {
   Target: "What is explained: the class that the network finds likeliest, or any other one.",
   View: "Which number of each pixel is shown.",
@@ -27,9 +27,7 @@ export const HELP = {
   "A click on a picture": "Reads a value, covers a square of the picture, or explains a unit of the layer.",
   Channel: "Which unit at the place of a click is explained: the strongest, or that of one channel.",
 };
-
-/** A label with what it is for. @param {string} label @returns {[string, string]} */
-const named = (label) => [label, HELP[label]];
+const named = labelled(HELP);
 
 /** The sliders of all methods, in the panel's order. @param {Method[]} methods */
 export function slidersOfAll(methods) {
@@ -46,46 +44,37 @@ export function slidersOf(methods, shown, click) {
 }
 
 /** How the maps are painted. @param {Panel} panel */
-export function viewSection({ model, signal }) {
-  const /** @type {[string, string, string][]} */ views = model.get("views");
-  const kinds = views.map(([name, label]) => /** @type {[string, string]} */ ([name, label]));
-  const /** @type {string[]} */ colormaps = model.get("colormaps");
-  const hint = el("p", { class: "hint" }), opacity = slider(model, signal, "opacity");
-  const colormap = select(model, signal, "colormap", named("Colour map"), [["", [["auto", "automatic"],
-    ...colormaps.filter((name) => name !== "auto").map((name) => /** @type {[string, string]} */ ([name, name]))]]]);
-  const overlay = select(model, signal, "overlay", named("Overlay"), [["", OVERLAYS]]);
-  const locked = toggle(model, signal, "locked", named("Lock limits"), "same for all maps");
-  follow(model, signal, ["view", "overlay"], () => {
+export function viewSection(panel) {
+  const { model } = panel;
+  const /** @type {{name: string, sentence: string}[]} */ views = model.get("views");
+  const hint = el("p", { class: "hint" }), opacity = slider(panel, "opacity");
+  const colormap = colormapSelect(panel, named("Colour map"));
+  const overlay = select(panel, "overlay", named("Overlay"), () => [["", OVERLAYS]]);
+  const locked = toggle(panel, "locked", named("Lock limits"), "same for all maps");
+  follow(panel, ["view", "overlay"], () => {
     const view = model.get("view"), chart = view === "histogram";
-    hint.textContent = views.find(([name]) => name === view)?.[2] ?? "";
+    hint.textContent = views.find(({ name }) => name === view)?.sentence ?? "";
     opacity.hidden = chart || model.get("overlay") !== "blend";
     colormap.hidden = UNCOLORED.includes(view);
     overlay.hidden = locked.hidden = chart;
   });
-  return el("section", {}, el("h4", { text: "Map" }),
-    select(model, signal, "view", named("View"), [["", kinds.slice(0, 4)], ["As in the toolbox", kinds.slice(4)]]),
-    hint, overlay, opacity, colormap, locked);
+  return section("Map", viewSelect(panel, named("View")), hint, overlay, opacity, colormap, locked);
 }
 
 /** What the shown methods are asked. @param {Panel} panel */
-export function methodSection({ model, signal }) {
-  const /** @type {Method[]} */ methods = model.get("methods");
-  const layer = layerPicker(model, signal, named("Layer"), (name) => {
-    put(model, { layer: name, channel: null });
-  });
-  const place = layerPicker(model, signal, named("Map lives in"), (name) => {
-    put(model, { place: name });
-  }, "place", "the picture");
-  const names = slidersOfAll(methods), sliders = names.map((name) => slider(model, signal, name));
+export function methodSection(panel) {
+  const { model } = panel, /** @type {Method[]} */ methods = model.get("methods");
+  const layer = layerPicker(panel, named("Layer"), (name) => put(model, { layer: name, channel: null }));
+  const live = (/** @type {string} */ name) => put(model, { place: name });
+  const place = layerPicker(panel, named("Map lives in"), live, "place", "the picture");
+  const names = slidersOfAll(methods), sliders = names.map((name) => slider(panel, name));
   // Room for what the most demanding method needs, so that a change of method moves nothing.
   const most = Math.max(...methods.map((method) => method.sliders.length + Number(method.place !== "images")));
-  const rows = el("div", { class: "rows", style: `--rows: ${most}` }, layer, place, ...sliders);
-  const root = el("section", {}, el("h4", { text: "Method" }), rows);
-  follow(model, signal, ["method", "compare", "click", "layers"], () => {
+  const root = section("Method", el("div", { class: "rows", style: `--rows: ${most}` }, layer, place, ...sliders));
+  follow(panel, ["method", "compare", "click", "layers"], () => {
     const shown = [model.get("method"), ...model.get("compare")], click = model.get("click");
     const places = methods.filter(({ name }) => shown.includes(name)).map((method) => method.place);
-    const has = slidersOf(methods, shown, click);
-    const some = model.get("layers").length > 0;
+    const has = slidersOf(methods, shown, click), some = model.get("layers").length > 0;
     layer.hidden = !some || (click !== "unit" && !places.includes("grid"));
     place.hidden = !some || !places.includes("anywhere");
     names.forEach((name, index) => { sliders[index].hidden = !has.includes(name); });
@@ -95,17 +84,13 @@ export function methodSection({ model, signal }) {
 }
 
 /** What a click on a picture does. @param {Panel} panel */
-export function clickSection({ model, signal, expect }) {
-  /** @type {[string, string][]} */
-  const choices = [["look", "Look"], ["occlude", "Occlude here"], ["unit", "Explain the unit"]];
-  const what = choice(named("A click on a picture"), choices,
+export function clickSection(panel) {
+  const { model, request } = panel, [title, help] = named("A click on a picture");
+  const what = choice([title, help], [["look", "Look"], ["occlude", "Occlude here"], ["unit", "Explain the unit"]],
     () => model.get("click"), (value) => put(model, { click: value }));
-  const channel = el("div", {}, ...channelPicker(model, signal, named("Channel"), "Strongest"));
-  const count = el("span", {});
-  const onclick = () => { expect(); tell(model, { type: "uncover" }); };
-  const uncover = el("button", { type: "button", text: "Uncover", onclick });
-  const covered = el("div", { class: "covered" }, count, uncover);
-  follow(model, signal, ["click", "covered", "layers"], () => {
+  const channel = el("div", {}, ...channelPicker(panel, named("Channel"), "Strongest")), count = el("span", {});
+  const covered = el("div", { class: "covered" }, count, button("Uncover", () => request({ type: "uncover" })));
+  follow(panel, ["click", "covered", "layers"], () => {
     const squares = model.get("covered").length;
     what.show();
     what.group.children[2].toggleAttribute("hidden", !model.get("layers").length);
@@ -113,6 +98,5 @@ export function clickSection({ model, signal, expect }) {
     covered.hidden = !squares;
     count.textContent = `${squares} square${squares === 1 ? " is" : "s are"} covered.`;
   });
-  const heading = el("h4", { text: "A click on a picture", title: HELP["A click on a picture"] });
-  return el("section", {}, heading, what.group, channel, covered);
+  return el("section", {}, el("h4", { text: title, title: help }), what.group, channel, covered);
 }

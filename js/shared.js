@@ -1,4 +1,4 @@
-// What all widgets share: numbers and geometry first (no DOM; tested by node), then the few parts of a panel.
+// What all widgets share: numbers and geometry first (no DOM; tested by node), then elements, traits and messages.
 
 /**
  * What a widget's front end needs of anywidget's model.
@@ -12,10 +12,12 @@
  *   label: string, low: number, high: number, unit: string, log: boolean, whole: boolean, help: string,
  * }} Control
  * @typedef {{
- *   type: "frame", frame: number, rev: number, format: "" | "jpeg" | "png", state: string, step: number, total: number,
- *   octave: number, octaves: number, score: number | null, rate: number | null, left: number | null,
- *   curve: [number, number][], octave_starts: number[],
- * }} Header
+ *   type: "frame", frame: number, rev: number, format: "" | "jpeg" | "png", state: string, step: number,
+ *   total: number | null, octave: number, octaves: number, round: number, rounds: number | null, score: number | null, rate: number | null,
+ *   left: number | null, curve: [number, number][], octave_starts: number[],
+ * }} Header without an end there is no `total`, and there are no `rounds`
+ * @typedef {[string, string]} Named a label and what it is for
+ * @typedef {{model: Model, signal: AbortSignal}} View what a view shows, and the signal of its end
  */
 
 /** The bytes of a message's buffer, whichever way it arrives. @param {ArrayBuffer | ArrayBufferView} buffer */
@@ -41,6 +43,11 @@ export function typed(value) {
   if (value === null || Number.isInteger(value)) return String(value ?? "");
   const near = Number(value.toPrecision(4));
   return Math.abs(near) < 0.001 ? near.toExponential() : String(near);
+}
+
+/** A probability, as short as can be. @param {number | null | undefined} share */
+export function chance(share) {
+  return share == null ? "" : share < 0.005 ? "< 0.01" : share.toFixed(2);
 }
 
 /** A time to wait, in words. @param {number | null} seconds */
@@ -102,14 +109,20 @@ export function match(query, text) {
 }
 
 /**
- * The rows that answer a query, best first, short ones before long ones.
+ * The rows that answer a query, best first, those with short names before those with long ones.
  * @template T @param {string} query @param {T[]} rows @param {(row: T) => string} text
+ * @param {(row: T) => string} [name] the whole text if there is none
  */
-export function search(query, rows, text) {
+export function search(query, rows, text, name = text) {
   if (!query.trim()) return rows;
-  const scored = rows.map((row) => ({ row, score: match(query, text(row)), length: text(row).length }));
+  const scored = rows.map((row) => ({ row, score: match(query, text(row)), length: name(row).length }));
   const found = scored.filter(({ score }) => score);
   return found.sort((a, b) => b.score - a.score || a.length - b.length).map(({ row }) => row);
+}
+
+/** What each label of a panel is for, as controls take it. @param {Record<string, string>} help */
+export function labelled(help) {
+  return (/** @type {string} */ label) => /** @type {Named} */ ([label, help[label]]);
 }
 
 /**
@@ -129,10 +142,10 @@ export function el(tag, attributes = {}, ...children) {
 }
 
 /**
- * Calls on each change of the traits, and once now, until the signal ends.
- * @param {Model} model @param {AbortSignal} signal @param {string[]} names @param {() => void} call
+ * Calls on each change of the traits, and once now, until the view ends.
+ * @param {View} view @param {string[]} names @param {() => void} call
  */
-export function follow(model, signal, names, call) {
+export function follow({ model, signal }, names, call) {
   for (const name of names) {
     model.on(`change:${name}`, call);
     signal.addEventListener("abort", () => model.off(`change:${name}`, call));
@@ -154,20 +167,20 @@ export function tell(model, message) {
 
 /**
  * Asks the kernel and gives its reply.
- * @param {Model} model @param {Record<string, any>} question @returns {Promise<{text: string, data: Uint8Array}>}
+ * @param {Model} model @param {Record<string, any>} question @param {ArrayBuffer[]} [buffers]
+ * @returns {Promise<{text: string, data: Uint8Array}>}
  */
-export function ask(model, question) {
+export function ask(model, question, buffers = []) {
   const id = Math.random().toString(36).slice(2);
   return new Promise((resolve, reject) => {
-    /** @param {any} content @param {any[]} buffers */
-    const hear = (content, buffers) => {
+    const hear = (/** @type {any} */ content, /** @type {any[]} */ answered) => {
       if (content.type !== "reply" || content.id !== id) return;
       model.off("msg:custom", hear);
       if (content.error) reject(new Error(content.error));
-      else resolve({ text: content.text, data: bytes(buffers?.[0] ?? new ArrayBuffer(0)) });
+      else resolve({ text: content.text, data: bytes(answered?.[0] ?? new ArrayBuffer(0)) });
     };
     model.on("msg:custom", hear);
-    model.send({ ...question, id });
+    model.send({ ...question, id }, undefined, buffers);
   });
 }
 
@@ -202,61 +215,4 @@ export function put(model, values) {
 /** A name for an element that no other has. */
 export function newId() {
   return `nbvis-${Math.random().toString(36).slice(2)}`;
-}
-
-/**
- * A slider with its name, its value to type, and its unit; bound to the trait.
- * @param {Model} model @param {AbortSignal} signal @param {string} name
- */
-export function slider(model, signal, name) {
-  const now = () => /** @type {Control} */ (model.get("_controls")[name]), { label, help, unit } = now();
-  const id = newId();
-  /** @param {number} value */
-  const set = (value) => put(model, { [name]: value });
-  const range = el("input", {
-    type: "range", id, min: 0, max: 1, step: "any", title: help,
-    oninput: () => set(valueAt(Number(range.value), now())),
-    onkeydown: (/** @type {KeyboardEvent} */ event) => nudge(event, model.get(name), now(), set),
-  });
-  const field = numberField(`${label}, value`, signal, (value) => {
-    // Who leaves it as it stands keeps the digits that it does not show.
-    if (value === null) show();
-    else if (field.value !== typed(model.get(name))) set(value);
-  });
-  const show = () => {
-    const value = model.get(name), place = position(value, now());
-    range.value = place;
-    range.style.setProperty("--at", `${100 * place}%`);
-    range.setAttribute("aria-valuetext", `${typed(value)} ${unit}`.trim());
-    field.value = typed(value);
-  };
-  follow(model, signal, [name, "_controls"], show);
-  return el("div", { class: "row" }, el("label", { for: id, text: label, title: help }), range,
-    el("span", { class: "amount" }, field, el("span", { class: "unit", text: unit })));
-}
-
-/**
- * A number to type; Enter or leaving it sets it, null if it is none.
- * @param {string} label @param {AbortSignal} signal @param {(value: number | null) => void} set
- */
-export function numberField(label, signal, set) {
-  const commit = () => { if (!signal.aborted) set(field.value === "" ? null : Number(field.value)); };
-  const field = el("input", {
-    type: "number", class: "value", step: "any", "aria-label": label, onchange: commit,
-    // JupyterLab keeps Enter from its usual meaning, so it has to be heard here.
-    onkeydown: (/** @type {KeyboardEvent} */ event) => { if (event.key === "Enter") commit(); },
-  });
-  return field;
-}
-
-/**
- * An arrow key moves a slider by one of its steps.
- * @param {KeyboardEvent} event @param {number} value @param {Control} control @param {(value: number) => void} set
- */
-function nudge(event, value, control, set) {
-  const way = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 5, PageDown: -5 }[event.key];
-  if (!way) return;
-  event.preventDefault();
-  const moved = valueAt(position(value, control) + way / 50, control);
-  set(control.whole && moved === value ? Math.min(control.high, Math.max(control.low, value + Math.sign(way))) : moved);
 }

@@ -2,12 +2,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { areaText, barShare, filmCaptions } from "../../js/saliency_checks.js";
-import { carried, limitText, pixelAt, reader, square, zeroAt } from "../../js/saliency_panes.js";
+import { carried, pixelAt, reader, square } from "../../js/pointing.js";
+import { limitText, zeroAt } from "../../js/panes.js";
 import { slidersOf } from "../../js/saliency_controls.js";
-import view, { chance, chosen, classes, progressText, stateText } from "../../js/saliency_view.js";
+import { progressText, stateText } from "../../js/progress.js";
+import view, { chosen, classes } from "../../js/saliency_view.js";
+import { chance } from "../../js/shared.js";
 
 const labels = ["tench", "measuring cup", "cup", "espresso", "cucumber"];
-const top = [[3, "espresso", 0.94], [2, "cup", 0.02]];
+const top = [{ index: 3, label: "espresso", probability: 0.94 }, { index: 2, label: "cup", probability: 0.02 }];
 
 test("a click on a method shows it alone, or beside others while they are compared", () => {
   assert.deepEqual(chosen(["gradient"], "grad_cam", false), ["grad_cam"]);

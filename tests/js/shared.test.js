@@ -74,3 +74,9 @@ test("search gives the best first, short names before long ones, and everything 
   assert.deepEqual(search("  ", names, (name) => name), names);
   assert.deepEqual(search("zzz", names, (name) => name), []);
 });
+
+test("search goes by the length of the name where the text has more than the name", () => {
+  const rows = [{ name: "head.padding", kind: "Pad" }, { name: "head", kind: "StaticConvolution" }];
+  const found = search("head", rows, ({ name, kind }) => `${name} ${kind}`, ({ name }) => name);
+  assert.deepEqual(found.map(({ name }) => name), ["head", "head.padding"]);
+});

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { rateText, logScale, standing } from "../../js/transport.js";
 
-const header = { state: "running", step: 12, total: 40, octave: 2, octaves: 4, left: 3.2 };
+const header = { state: "running", step: 12, total: 40, octave: 2, octaves: 4, round: 1, rounds: 1, left: 3.2 };
 
 test("where a run stands", () => {
   assert.equal(standing(header), "octave 2 of 4 · step 12 of 40 · 3 s to go");
@@ -13,6 +13,14 @@ test("where a run stands", () => {
   assert.equal(standing({ ...header, state: "paused", left: null }), "octave 2 of 4 · step 12 of 40");
   assert.equal(standing({ ...header, state: "ready", step: 0 }), "ready to play");
   assert.equal(standing({ ...header, step: 0 }), "starting");
+});
+
+test("where a run of several rounds stands, with an end and without", () => {
+  const loop = { ...header, round: 3, rounds: null, step: 137, total: null, left: null };
+  assert.equal(standing(loop), "round 3 · octave 2 of 4 · step 137");
+  assert.equal(standing({ ...loop, octaves: 1 }), "round 3 · step 137");
+  const ending = { ...loop, rounds: 3, total: 160, left: 61 };
+  assert.equal(standing(ending), "round 3 of 3 · octave 2 of 4 · step 137 of 160 · 61 s to go");
 });
 
 test("the chip gives the speed only while it runs", () => {
