@@ -69,6 +69,7 @@ ROOMS = {
     "ascent": {"tracing", "network"},
     "attribution": {"tracing", "network", "ascent"},
     "dropout": {"tracing", "network", "ascent"},
+    "statistics": {"tracing", "network"},
     "checks": {"tracing", "network", "ascent", "attribution"},
 }
 """The rooms of the engine, each with those that it may import from."""

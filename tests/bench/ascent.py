@@ -1,4 +1,4 @@
-"""Steps per second of `nbvis.engine.ascend`, beside a bare loop and two other libraries; `make bench` prints them.
+"""Steps per second of `nbvis.engine.ascend`, beside a bare loop and three other libraries; `make bench` prints them.
 
 All do the same work: one 224 px image from Fourier noise, Adam, the mean of one live channel, on ResNet-18 with random
 weights and on the embedded network, one thread. A figure is CPU time of the process, because wall time would count what
@@ -8,15 +8,18 @@ the first step, is told apart.
 - bare: the loop anyone would write. Weights frozen, the forward pass ended after the layer by an exception, nothing
   folded, PyTorch's ordinary memory layout. It calls nbvis' own `Fourier` and transforms, so that the two differ in
   nothing but the loop and the network.
-- lucent and dreams (torch-lucent, torch-dreams): called as their guides say, with their own noise, optimizer and
-  normalisation. They do not freeze the weights and run the whole network.
+- lucent, dreams (torch-lucent, torch-dreams) and horama: called as their guides say, with their own noise, optimizer
+  and normalisation. They do not freeze the weights and run the whole network.
 
 With transforms each library has its own: lucent's network then sees about 248 px, that of dreams 0.72 of the area on
-average, those of nbvis and of the bare loop 224 px.
+average, that of horama six crops a step, those of nbvis and of the bare loop 224 px. Without, horama's still sees two
+shifted pictures a step, since it fails with one.
 """
 
+import contextlib
 import copy
 import importlib
+import io
 import statistics
 import time
 import warnings
@@ -31,7 +34,7 @@ from torch import Tensor, nn
 from nbvis import demo
 from nbvis.engine import STANDARD, Fourier, Network, Transform, activations, ascend, channel
 from nbvis.engine.ascent.transforms import apply
-from nbvis.engine.network.layers import forward
+from nbvis.engine.network.forward_hooks import forward
 from nbvis.engine.network.prepared import Prepared
 from tests.bench.machine import CLOCK, DEVICE, machine, now
 
@@ -41,18 +44,24 @@ ROUNDS = 5
 STEPS = 2
 """Timed in each round; one more before them warms the caches up again."""
 
-Run = Callable[[int, list[float]], object]
-"""Makes some steps with another library and notes the CPU time whenever it asks for the score."""
+Run = Callable[[int, Callable[[Tensor], object]], object]
+"""Makes some steps with another library and tells the score of each."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A channel of a layer to climb."""
+    """A channel of a layer to climb; in a batch each picture climbs one channel more."""
 
     title: str
     network: Network
     layer: str
     channel: int
+    size: int = SIZE
+    batch: int = 1
+
+    def score(self, activation: Tensor) -> Tensor:
+        """The sum over the pictures of the mean of each one's channel."""
+        return torch.stack([activation[k, self.channel + k].mean() for k in range(self.batch)]).sum()
 
     def copied(self, dtype: torch.dtype = torch.float32) -> "Task":
         """The same with a module of its own, since the other libraries leave hooks and gradients behind."""
@@ -75,24 +84,24 @@ def main() -> None:
     torch.manual_seed(0)
     started = time.perf_counter()
     print(f"{machine()}, {SIZE} px, batch 1; steps per second of {CLOCK}")
-    tasks = _tasks()
-    peers = _that_run(tasks[0])
+    tasks = all_tasks()
+    peers = that_run(tasks[0])
     for title, transforms in ("without transforms", ()), ("with own transforms", STANDARD):
         _print_speed(title, tasks, [_measured(task, peers, transforms) for task in tasks])
     print("\nThe network alone, forward and backward: speed of the prepared copy relative to the plain one.")
     rows = [[task.title, *(f"{_network_alone(task, batch):.2f}" for batch in (1, 8))] for task in tasks]
-    _print_table(["", "batch 1", "batch 8"], rows)
+    print_table(["", "batch 1", "batch 8"], rows)
     print("\nLargest difference of the prepared network from the plain one, relative to the largest value. In single")
     print("precision a unit at the kink of its ReLU may fall on the other side, and its gradient is then another one.")
     rows = [
         [task.title, *(f"{d:.0e}" for d in (*_differences(task), *_differences(task.copied(torch.float64))))]
         for task in tasks
     ]
-    _print_table(["", "activation", "gradient", "activation, double", "gradient, double"], rows)
+    print_table(["", "activation", "gradient", "activation, double", "gradient, double"], rows)
     print(f"\n{time.perf_counter() - started:.0f} s")
 
 
-def _tasks() -> list[Task]:
+def all_tasks() -> list[Task]:
     mean, spread = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], device=DEVICE)
     resnet = Network(
         torchvision.models.resnet18(weights=None).eval(),
@@ -117,7 +126,7 @@ def _measured(
 ) -> Figures:
     setup: dict[str, float] = {}
     blocks: dict[str, Callable[[], float]] = {}
-    for name, make in ("nbvis", _nbvis), ("bare", _bare):
+    for name, make in ("nbvis", nbvis_steps), ("bare", bare_steps):
         before = now()
         steps = make(task.copied(), transforms)
         next(steps)
@@ -125,7 +134,7 @@ def _measured(
         blocks[name] = lambda steps=steps: _timed(steps)
     for name, make in peers.items():
         run = make(task.copied(), bool(transforms))
-        setup[name] = _noted(run, 1)[1]
+        setup[name] = noted(run, 1)[1]
         blocks[name] = lambda run=run: _timed_inside(run)
     times: dict[str, list[float]] = {name: [] for name in blocks}
     for _ in range(ROUNDS):
@@ -143,23 +152,24 @@ def _timed(steps: Iterator[Any]) -> float:
 
 
 def _timed_inside(run: Run) -> float:
-    times, _ = _noted(run, STEPS + 2)
+    times, _ = noted(run, STEPS + 2)
     return (times[-1] - times[1]) / STEPS
 
 
-def _noted(run: Run, steps: int) -> tuple[list[float], float]:
+def noted(run: Run, steps: int) -> tuple[list[float], float]:
     before, times = now(), []
-    run(steps, times)
+    run(steps, lambda score: times.append(now()))
     return times, now() - before
 
 
-def _nbvis(task: Task, transforms: tuple[Transform, ...]) -> Iterator[Any]:
-    objective, image = channel(task.layer, task.channel), Fourier(SIZE, SIZE)
-    return ascend(task.network, objective, image, steps=10_000, lr=LR, optimizer="adam", transforms=transforms)
+def nbvis_steps(task: Task, transforms: tuple[Transform, ...]) -> Iterator[Any]:
+    objectives = [channel(task.layer, task.channel + k) for k in range(task.batch)]
+    image = Fourier(task.size, task.size, batch=task.batch)
+    return ascend(task.network, objectives, image, steps=10_000, lr=LR, optimizer="adam", transforms=transforms)
 
 
-def _bare(task: Task, transforms: tuple[Transform, ...]) -> Iterator[None]:
-    module, image = task.network.module.requires_grad_(False), Fourier(SIZE, SIZE)
+def bare_steps(task: Task, transforms: tuple[Transform, ...]) -> Iterator[Tensor]:
+    module, image = task.network.module.requires_grad_(False), Fourier(task.size, task.size, batch=task.batch)
     image = image.holding(image.values.to(DEVICE))
     values = image.values.requires_grad_()
     optimizer = torch.optim.Adam([values], lr=LR)
@@ -176,28 +186,31 @@ def _bare(task: Task, transforms: tuple[Transform, ...]) -> Iterator[None]:
             module(task.network.enter(apply(transforms, image.image(), generator)))
         except _DoneError:
             pass
-        (-found[0][:, task.channel].mean()).backward()
+        score = task.score(found[0])
+        (-score).backward()
         optimizer.step()
-        yield
+        yield score.detach()
 
 
 class _DoneError(Exception):
     """Ends a forward pass."""
 
 
-def _lucent(task: Task, transforms: bool) -> Run:
+def lucent_run(task: Task, transforms: bool) -> Run:
     param, render = importlib.import_module("lucent.optvis.param"), importlib.import_module("lucent.optvis.render")
     layer = task.layer.replace(".", "_")
 
-    def run(steps: int, times: list[float]) -> object:
+    def run(steps: int, tell: Callable[[Tensor], object]) -> object:
         def objective(hook: Callable[[str], Tensor]) -> Tensor:
-            times.append(now())
-            return -hook(layer)[:, task.channel].mean()
+            score = task.score(hook(layer))
+            tell(score.detach())
+            return -score
 
         return render.render_vis(
             task.network.module,
             objective,
-            lambda: param.image(SIZE),
+            lambda: param.image(task.size, batch=task.batch),
+            fixed_image_size=None if task.size == SIZE else task.size,
             transforms=None if transforms else [],
             thresholds=(steps,),
             progress=False,
@@ -207,33 +220,60 @@ def _lucent(task: Task, transforms: bool) -> Run:
     return run
 
 
-def _dreams(task: Task, transforms: bool) -> Run:
+def dreams_run(task: Task, transforms: bool) -> Run:
     module = task.network.module
-    dreamer = importlib.import_module("torch_dreams").Dreamer(module, quiet=True, device=DEVICE)
+    library = importlib.import_module("torch_dreams")
+    batched = importlib.import_module("torch_dreams.batched_image_param").BatchedAutoImageParam
+    dreamer = library.Dreamer(module, quiet=True, device=DEVICE)
     if not transforms:
         dreamer.set_custom_transforms(nn.Identity())
 
-    def run(steps: int, times: list[float]) -> object:
+    def run(steps: int, tell: Callable[[Tensor], object]) -> object:
         def objective(outputs: list[Tensor]) -> Tensor:
-            times.append(now())
-            return -outputs[0][:, task.channel].mean()
+            score = task.score(outputs[0])
+            tell(score.detach())
+            return -score
 
         layers = [module.get_submodule(task.layer)]
-        return dreamer.render(layers=layers, width=SIZE, height=SIZE, iters=steps, custom_func=objective)
+        start = batched(task.batch, task.size, task.size, device=DEVICE) if task.batch > 1 else None
+        size = {"width": task.size, "height": task.size}
+        return dreamer.render(layers=layers, image_parameter=start, iters=steps, custom_func=objective, **size)
 
     return run
 
 
-def _that_run(task: Task) -> dict[str, Callable[[Task, bool], Run]]:
+def _horama_run(task: Task, transforms: bool) -> Run:
+    module, found = task.network.module, []
+    fourier = importlib.import_module("horama").fourier
+    module.get_submodule(task.layer).register_forward_hook(lambda part, args, output: found.append(output))
+
+    def run(steps: int, tell: Callable[[Tensor], object]) -> object:
+        def objective(images: Tensor) -> Tensor:
+            module(images)
+            activation = found.pop()
+            score = activation[:, task.channel].mean()
+            tell(score.detach())
+            return score
+
+        still = {} if transforms else {"noise": 0.0, "crops_per_iteration": 2, "box_size": (1.0, 1.0)}
+        with contextlib.redirect_stderr(io.StringIO()):  # a progress bar
+            return fourier(
+                objective, total_steps=steps, image_size=task.size, model_input_size=task.size, device=DEVICE, **still
+            )
+
+    return run
+
+
+def that_run(task: Task) -> dict[str, Callable[[Task, bool], Run]]:
     """The other libraries that still run; says of those that do not why."""
     found = {}
-    for name, make in ("lucent", _lucent), ("dreams", _dreams):
+    for name, make in ("lucent", lucent_run), ("dreams", dreams_run), ("horama", _horama_run):
         try:
             for transforms in (False, True):
-                make(task.copied(), transforms)(1, [])
+                make(task.copied(), transforms)(1, lambda score: None)
             found[name] = make
         except Exception as error:
-            print(f"torch-{name} does not run here: {type(error).__name__}: {error}")
+            print(f"{name} does not run here: {type(error).__name__}: {error}")
     return found
 
 
@@ -283,14 +323,14 @@ def _print_speed(title: str, tasks: list[Task], figures: list[Figures]) -> None:
         for task, f in zip(tasks, figures, strict=True)
     ]
     print()
-    _print_table(head, rows)
+    print_table(head, rows)
 
 
-def _print_table(head: list[str], rows: list[list[str]]) -> None:
+def print_table(head: list[str], rows: list[list[str]]) -> None:
     widths = [max(len(row[k]) for row in [head, *rows]) for k in range(len(head))]
     for row in [head, *rows]:
         cells = [c.ljust(w) if k == 0 else c.rjust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))]
-        print("  ".join(cells).rstrip())
+        print("  ".join(cells).rstrip(), flush=True)
 
 
 if __name__ == "__main__":

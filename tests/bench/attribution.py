@@ -13,9 +13,7 @@ The embedded network's ReLU6 is unknown to captum's and grad-cam's guided method
 "taught" is captum's with the one line that makes it know ReLU6.
 """
 
-import ctypes
 import gc
-import os
 import random
 import statistics
 import sys
@@ -23,7 +21,6 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import captum.attr
@@ -38,14 +35,12 @@ from torch import Tensor, nn
 
 from nbvis import demo
 from nbvis.engine import Network, attribute
-from tests.bench.machine import CLOCK, DEVICE, ON_CPU, machine, now
+from tests.bench.machine import CLOCK, DEVICE, machine, now, peak
 
 ROUNDS = {"integrated_gradients": 5, "smoothgrad": 5, "occlusion": 5}
 """Of timing; all other methods take 25, since one call is short."""
 STEPS = 50
 WINDOW = 32
-_MMAP_THRESHOLD = -3
-"""As in malloc.h: larger blocks get pages of their own, which go back when they are freed."""
 
 
 class Whole(nn.Module):
@@ -236,45 +231,9 @@ def _times(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list
 def _peaks(task: Task, name: str) -> dict[str, float]:
     small = _contenders(replace(task, image=task.image[..., :64, :64]))[name]
     return {
-        who: min(_peak(small[who], run) for _ in range(1 if name in ROUNDS else 5))  # what varies only adds to it
+        who: min(peak(small[who], run) for _ in range(1 if name in ROUNDS else 5))  # what varies only adds to it
         for who, run in _contenders(task)[name].items()
     }
-
-
-def _peak(before: Callable[[], object], run: Callable[[], object]) -> float:
-    """MiB by which a forked child grows at most; on another device, by which its memory fills at most."""
-    if not ON_CPU:
-        before()
-        gc.collect()
-        torch.cuda.reset_peak_memory_stats(DEVICE)
-        start = torch.cuda.memory_allocated(DEVICE)
-        run()
-        return (torch.cuda.max_memory_allocated(DEVICE) - start) / 2**20
-    receive, send = os.pipe()
-    child = os.fork()
-    if not child:
-        libc = ctypes.CDLL(None)
-        # What glibc keeps for later depends on the order in which things were freed, and varies by a tenth.
-        libc.mallopt(_MMAP_THRESHOLD, 1 << 16)
-        before()
-        gc.collect()
-        libc.malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")  # the highest mark starts again at the present size
-        start = _status("VmRSS")
-        run()
-        os.write(send, str((_status("VmHWM") - start) / 1024).encode())
-        os._exit(0)
-    os.close(send)
-    with os.fdopen(receive) as answer:
-        found = answer.read()
-    os.waitpid(child, 0)
-    return float(found)
-
-
-def _status(key: str) -> int:
-    """KiB, as Linux tells them of this process."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith(key)))
 
 
 if __name__ == "__main__":

@@ -75,6 +75,7 @@ def open_notebook(
             notebook.page.close()
             shared.clear()
         notebook.disconnect()
+    lab.end_kernels(but=shared.get("kernel"))
     assert [fault for notebook in opened for fault in notebook.faults] == []
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from anywidget import AnyWidget
+from ipywidgets.widgets.widget import _instances
 from playwright.sync_api import Locator, Page
 
 from nbvis.widgets.base import Widget
@@ -26,7 +27,10 @@ class Model {
     this.changed = {};
     if (Object.keys(state).length) toKernel({ method: "update", state });
   }
-  send(content) { toKernel({ method: "custom", content }); }
+  send(content, callbacks, buffers = []) {
+    const text = (buffer) => new Uint8Array(buffer).reduce((all, byte) => all + String.fromCharCode(byte), "");
+    toKernel({ method: "custom", content, buffers: buffers.map((buffer) => btoa(text(buffer))) });
+  }
   on(event, call) { this.heard.set(event, [...this.heard.get(event) ?? [], call]); }
   off(event, call) { this.heard.set(event, (this.heard.get(event) ?? []).filter((each) => each !== call)); }
   fire(event, ...given) { for (const call of this.heard.get(event) ?? []) call(...given); }
@@ -129,7 +133,8 @@ class Pipe:
         self._sent.put(data | {"buffers": texts})
 
     def close(self, *args: Any, **options: Any) -> None:
-        """Says nothing: the page goes with its test."""
+        """Lets go of the widget; the page, which goes with its test, keeps this pipe."""
+        self._hear = lambda message: None
 
     def news(self) -> list[dict[str, Any]]:
         """What was sent since the last question."""
@@ -138,7 +143,8 @@ class Pipe:
     def deliver(self, message: dict[str, Any]) -> None:
         """Takes a message from the page."""
         if not self.cut:
-            self._hear({"content": {"data": message}, "buffers": []})
+            buffers = [memoryview(base64.b64decode(text)) for text in message.pop("buffers", [])]
+            self._hear({"content": {"data": message}, "buffers": buffers})
 
 
 def show(page: Page, widget: Widget, place: str = "JupyterLab", *, answers: bool = True) -> Locator:
@@ -156,10 +162,14 @@ def show(page: Page, widget: Widget, place: str = "JupyterLab", *, answers: bool
     pipe = Pipe()
     pipe.cut = not answers
     state = {name: value for name, value in widget.get_state().items() if name not in HOSTS}
+    # What knows it by its old comm would keep it, with its network and statistics, until the process ends.
+    _instances.pop(widget.model_id)
+    widget.comm.close()
     widget.comm = pipe
     page.expose_function("toKernel", pipe.deliver)
     page.expose_function("fromKernel", pipe.news)
-    saved, still = widget._sentence(), widget._still()["image/png"]
+    with widget._unhurried():  # as it is displayed
+        saved, still = widget._sentence(), widget._still()["image/png"]
     page.set_content(PLACES[place].replace("SAVED", saved).replace("STILL", still))
     page.add_script_tag(content=MODEL)
     given = {"esm": str(widget._esm), "css": str(widget._css), "state": state, "shadow": place == "marimo"}

@@ -23,8 +23,11 @@ import zmq
 from jupyter_client.session import Session
 from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Playwright, Request, expect
 
+TUTORIALS = Path(__file__).parents[2] / "notebooks"
 PATIENCE = 30.0
 """Seconds after which what a test waits for counts as never coming; a busy machine takes a few."""
+COLD = 90_000
+"""Milliseconds for the first page and kernel of a machine that has just started: nothing of them is in its memory."""
 CHROMIUM = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -34,8 +37,10 @@ SETTINGS = {
     # A save that nobody asked for would make the test of saving pass without one.
     "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
 }
-# JupyterLab's own words where its debugger had asked the kernel something when the notebook closed.
-ALLOWED = "Could not restore the debugger state: Canceled future for debug_request"
+# JupyterLab's own words where it had asked the kernel something when the notebook closed or the kernel ended.
+ALLOWED = ("Could not restore the debugger state: Canceled future", "Canceled future for create_subshell_request")
+NO_MODEL = "Error: widget model not found"
+"""What ipywidgets says of every saved view whose kernel is gone; it may say so late."""
 
 # A canvas or picture on 32 × 32 pixels, and how far two of these are apart: the mean difference of 0 to 255.
 SCRIPT = """
@@ -87,6 +92,17 @@ def becomes(found: Callable[[], Any], value: Any, page: Page, what: str) -> None
         until(same, page, what)
     except AssertionError as error:
         raise AssertionError(f"{error}: {last[0]!r} is not {value!r}") from None
+
+
+def run_tutorial(open_notebook: Callable[..., "Notebook"], name: str) -> "Notebook":
+    """A tutorial in JupyterLab, once all its cells have run, none of them with an error or a warning."""
+    cells = nbformat.read(TUTORIALS / f"{name}.ipynb", as_version=4).cells
+    notebook = open_notebook(*(cell.source for cell in cells if cell.cell_type == "code"))
+    notebook.command("notebook:run-all-cells")
+    waiting = notebook.page.locator(".jp-InputPrompt", has_text=re.compile(r"\[[ *]\]"))
+    expect(waiting).to_have_count(0, timeout=300_000)
+    expect(notebook.page.locator("[data-mime-type='application/vnd.jupyter.stderr'], .jp-mod-error")).to_have_count(0)
+    return notebook
 
 
 class Lab:
@@ -201,6 +217,12 @@ class Lab:
         session = next(session for session in self.ask("sessions") if session["path"] == path)
         self.ask(f"sessions/{session['id']}", "DELETE")
 
+    def end_kernels(self, but: str | None) -> None:
+        """Ends all kernels except that of this id."""
+        for kernel in self.ask("kernels"):
+            if kernel["id"] != but:
+                self.ask(f"kernels/{kernel['id']}", "DELETE")
+
 
 class Kernel:
     """A second connection to a kernel, so that a test can look into it without a cell."""
@@ -239,10 +261,11 @@ class Notebook:
 
     Attributes:
         faults: errors that the page or its console gave, and requests that left this machine.
+        allowed: parts of messages that are no faults.
     """
 
     def __init__(self, lab: Lab, page: Page, path: str, kernel: str | None = None):
-        self.lab, self.page, self.path, self.faults = lab, page, path, []
+        self.lab, self.page, self.path, self.faults, self.allowed = lab, page, path, [], ALLOWED
         self._kernel: Kernel | None = None
         self._listeners: dict[Any, Callable[[Any], None]] = {
             "console": self._on_console,
@@ -257,15 +280,19 @@ class Notebook:
         self.open()
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and not message.text.startswith(ALLOWED):
-            self.faults.append(f"console: {message.text} ({message.location.get('url')})")
+        if message.type == "error":
+            self._fault(f"console: {message.text} ({message.location.get('url')})")
 
     def _on_error(self, error: Error) -> None:
-        self.faults.append(f"page: {error.stack or error}")
+        self._fault(f"page: {error.stack or error}")
 
     def _on_request(self, request: Request) -> None:
         if not request.url.startswith((self.lab.url, "data:", "blob:")):
-            self.faults.append(f"asked the internet: {request.url}")
+            self._fault(f"asked the internet: {request.url}")
+
+    def _fault(self, said: str) -> None:
+        if not any(words in said for words in self.allowed):
+            self.faults.append(said)
 
     def open(self) -> None:
         """Opens the notebook as it is on disk, and waits until its kernel is idle."""
@@ -274,7 +301,8 @@ class Notebook:
         else:
             self.page.add_init_script(SCRIPT)
             self.page.goto(self.lab.address(self.path))
-            self.page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.context?.isReady")
+            ready = "() => window.jupyterapp?.shell.currentWidget?.context?.isReady"
+            self.page.wait_for_function(ready, timeout=COLD)
             self.command("application:toggle-left-area")
         self.page.wait_for_function(
             """(path) => {
@@ -283,6 +311,7 @@ class Notebook:
                 && panel.sessionContext.session?.kernel?.status === "idle";
             }""",
             arg=self.path,
+            timeout=COLD,
         )
 
     def command(self, name: str, **arguments: Any) -> None:
@@ -367,7 +396,7 @@ class Panel:
         canvas: which of its pictures is looked at, as a CSS selector.
     """
 
-    def __init__(self, page: Page, root: Locator, canvas: str = "canvas"):
+    def __init__(self, page: Page, root: Locator, canvas: str = "canvas:not(.paint)"):
         self.page, self.root, self.canvas = page, root, root.locator(canvas)
         self.chip, self.status = root.locator(".chip"), root.locator(".status")
         self.play = root.locator("footer button").first

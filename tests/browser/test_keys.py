@@ -18,6 +18,11 @@ from nbvis import SaliencyView, demo
 view = SaliencyView(demo.network("cpu"), demo.photo("coffee", size=224), compare=["grad_cam"])
 view
 """
+EXPLORER = """
+from nbvis import LayerExplorer, demo
+explorer = LayerExplorer(demo.network("cpu"), demo.photo("coffee", size=112), layer="_blocks.5", channel=21)
+explorer
+"""
 FRAGILE = """
 import torch
 from nbvis import DreamCanvas
@@ -79,6 +84,36 @@ def test_plain_keys_never_reach_the_notebook(open_notebook: Open, part: str) -> 
     expect(panel.root).to_be_visible()
 
 
+@pytest.mark.parametrize("part", ["picture", "list", "search", "choice", "switch", "panel"])
+def test_the_toolboxs_keys_never_reach_the_notebook(open_notebook: Open, part: str) -> None:
+    notebook = open_notebook("before = 1", EXPLORER, "after = 1")
+    notebook.run(1)
+    panel = Panel(notebook.page, notebook.page.locator(".nbvis"), "canvas[data-pane=layer]")
+    panel.state("finished")
+    focused = {
+        "picture": panel.canvas,
+        "list": panel.root.get_by_role("listbox", name="Layers"),
+        "search": panel.root.get_by_role("textbox", name="Search layers"),
+        "choice": panel.root.get_by_role("button", name="Activations"),
+        "switch": panel.root.get_by_role("switch", name="Freeze origin"),
+        "panel": panel.root,
+    }[part]
+    # As commands of the notebook some of them would add, cut or change cells, or ask.
+    for key in ("a", "b", "d", "d", "m", "y", "z", "k", "j", "o", "x", "0", "0", "l", "Shift+M", "Shift+J", "Delete"):
+        focused.focus()
+        expect(focused).to_be_focused()
+        notebook.page.keyboard.press(key)
+    notebook.command("notebook:insert-cell-below")
+    expect(notebook.page.locator(".jp-Notebook .jp-Cell")).to_have_count(4)
+    expect(notebook.page.locator(".jp-CodeCell")).to_have_count(4)
+    expect(notebook.page.locator(".jp-Dialog")).to_have_count(0)
+    expect(panel.root).to_be_visible()
+    if part == "search":
+        expect(focused).to_have_value("abddmyzkjox00lMJ")
+    else:
+        notebook.gives("(explorer.frozen, explorer.overlay, explorer.colormap)", (False, "active", "auto"))
+
+
 @pytest.mark.parametrize("part", ["slider", "number", "picture", "button", "menu", "list", "panel"])
 def test_keys_with_control_are_the_notebooks(open_notebook: Open, part: str) -> None:
     notebook, panel = dream(open_notebook)
@@ -104,8 +139,8 @@ def test_the_arrows_move_in_a_menu(open_notebook: Open) -> None:
     button, items = panel.root.get_by_role("button", name="Save", exact=True), panel.root.get_by_role("menuitem")
     button.focus()
     for key, focused in [
-        ("ArrowDown", items.first), ("ArrowDown", items.last), ("ArrowDown", items.first), ("ArrowUp", items.last),
-        ("Home", items.first), ("End", items.last),
+        ("ArrowDown", items.first), ("ArrowDown", items.nth(1)), ("ArrowUp", items.first), ("ArrowUp", items.last),
+        ("ArrowDown", items.first), ("End", items.last), ("Home", items.first), ("End", items.last),
     ]:  # fmt: skip
         press(key)
         expect(focused).to_be_focused()

@@ -1,13 +1,17 @@
 """At any width nothing of a panel sticks out, overlaps, is cut, or is too small to hit, whatever is open or shown."""
 
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from playwright.sync_api import Locator, Page, expect
-from torch import nn
+from torch import Tensor, nn
 
-from nbvis import DreamCanvas, DropoutInverter, SaliencyView, demo
+from nbvis import ActivationStats, DreamCanvas, DropoutInverter, LayerExplorer, SaliencyView, demo
+from nbvis.engine import Network, collect
 from nbvis.widgets.base import Widget
 from tests.browser.hosts import DARK, show
 
@@ -38,7 +42,8 @@ WRONG = """(root) => {
     if (width < 24 || height < 24) wrong.push(`small: ${named(part)} ${width} × ${height}`);
   }
   // Texts and controls, each alone: none may lie on another one.
-  const leaves = parts.filter((part) => !part.closest(".popup, .options, .stage, .scale, .asleep-note, .strip button")
+  const apart = ".popup, .options, .layers, .stage, .scale, .asleep-note, .strip button";
+  const leaves = parts.filter((part) => !part.closest(apart)
     && (part.matches("button, input, select") || text(part)));
   const boxes = leaves.filter((part) => !leaves.some((other) => other !== part && other.contains(part))).map((part) => {
     const range = document.createRange();
@@ -54,6 +59,10 @@ WRONG = """(root) => {
   return wrong;
 }"""
 SCROLLS = "(root) => [root, document.documentElement].filter((e) => e.scrollWidth > e.clientWidth).length"
+
+
+BLOCKS = [f"_blocks.{number}" for number in range(16)]
+LONG = "feature_pyramid_with_lateral_connections.stage_2_bottleneck_with_squeeze_and_excitation"
 
 
 class LongName(nn.Module):
@@ -73,12 +82,29 @@ class LongName(nn.Module):
         return self.classifier(self.dropout(x).mean((2, 3)))
 
 
+def summed_up(network: Network | nn.Module, image: Tensor) -> Widget:
+    """Statistics of a few layers, if there are hundreds."""
+    layers = BLOCKS if isinstance(network, Network) else None
+    return ActivationStats(network, image.expand(3, -1, -1, -1), layers=layers, channel=1)
+
+
+def explored(network: Network | nn.Module, image: Tensor) -> Widget:
+    """A LayerExplorer with all of a passport."""
+    layer = "_blocks.8" if isinstance(network, Network) else LONG
+    batches = [image[..., :64, :64].expand(3, -1, -1, -1)]
+    return LayerExplorer(network, image, collect(network, batches, layers=[layer]), batches, layer=layer)
+
+
 LongName.__name__ = "A_network_whose_name_has_eighty_letters_which_is_more_than_a_headline_can_hold_x"
 WIDGETS: dict[str, Callable[..., Widget]] = {
     "DreamCanvas": lambda network, image: DreamCanvas(network, image, octaves=2, steps=3),
     "SaliencyView": lambda network, image: SaliencyView(network, image),
     "DropoutInverter": lambda network, image: DropoutInverter(network, image, steps=3),
+    "ActivationStats": summed_up,
+    "LayerExplorer": explored,
 }
+PICTURES = [name for name in WIDGETS if name != "ActivationStats"]
+"""Those with one picture, at whose size they work."""
 
 
 @pytest.fixture
@@ -91,9 +117,13 @@ def widget(request: pytest.FixtureRequest) -> Iterator[Widget]:
 
 def rests(panel: Locator) -> Locator:
     """The panel, once what it has to compute is done."""
-    if panel.locator("footer").count():
-        panel.get_by_role("button", name="Play").click()
+    if panel.locator("footer .primary").count():
+        panel.get_by_role("button", name=re.compile("Play|Collect")).click()
     expect(panel.locator(".chip i.finished")).to_be_visible()
+    expect(panel.locator("[data-key='']")).to_have_count(0)  # pictures that are on their way
+    if panel.locator(".passport .patches").count():
+        expect(panel.locator(".passport .patches")).to_have_attribute("data-of", re.compile("true$"))
+        expect(panel.locator(".chip i.finished")).to_be_visible()
     return panel
 
 
@@ -123,7 +153,13 @@ def test_a_panel_looks_the_same_beside_the_others(widget: Widget, new_page: Call
       return `${part.localName}.${part.className} ${x} ${y} ${width} ${height}`;
     })"""
     before = panel.evaluate(boxes)
-    for kind in (DreamCanvas, SaliencyView, DropoutInverter):  # each panel that is opened later brings its own
+    for kind in (
+        DreamCanvas,
+        SaliencyView,
+        DropoutInverter,
+        ActivationStats,
+        LayerExplorer,
+    ):  # each panel that is opened later brings its own
         style = "(css) => document.body.append(Object.assign(document.createElement('style'), { textContent: css }))"
         page.evaluate(style, str(kind._css))
     assert panel.evaluate(boxes) == before
@@ -139,7 +175,25 @@ def test_long_names_fit_every_width(name: str, new_page: Callable[..., Page], sh
     widget.close()
 
 
-@pytest.mark.parametrize("name", WIDGETS)
+@pytest.mark.parametrize("part", ["Optimised", "Patches", "Histogram", "Correlates"])
+def test_a_part_of_the_passport_fits_every_width(part: str, new_page: Callable[..., Page], shot: Shot) -> None:
+    widget = WIDGETS["LayerExplorer"](demo.network("cpu"), demo.photo("coffee", size=128))
+    panel = rests(show(new_page(), widget))
+    panel.get_by_role("button", name=part).click()
+    fits(panel, f"layout-passport-{part}", shot)
+    widget.close()
+
+
+def test_a_passport_without_statistics_fits_every_width(new_page: Callable[..., Page], shot: Shot) -> None:
+    widget = LayerExplorer(demo.network("cpu"), demo.photo("coffee", size=128))
+    panel = show(new_page(), widget)
+    expect(panel.locator(".dream .sub")).to_have_text(re.compile("^score"))
+    expect(panel.locator(".chip i.finished")).to_be_visible()
+    fits(panel, "layout-passport-none", shot)
+    widget.close()
+
+
+@pytest.mark.parametrize("name", PICTURES)
 def test_the_sizes_to_work_at_fit_every_width(name: str, new_page: Callable[..., Page], shot: Shot) -> None:
     made = WIDGETS[name](LongName().eval(), torch.rand(3, 1200, 1800, generator=torch.Generator().manual_seed(0)))
     panel = show(new_page(), made)
@@ -154,14 +208,23 @@ def test_the_sizes_to_work_at_fit_every_width(name: str, new_page: Callable[...,
     made.close()
 
 
-@pytest.mark.parametrize("opened", ["Save", "Help", "list"])
-@pytest.mark.parametrize("widget", WIDGETS, indirect=True)
+@pytest.mark.parametrize(
+    ("widget", "opened"),
+    [(name, opened) for name in WIDGETS for opened in ("Save", "Help")]
+    + [(name, "Picture") for name in PICTURES]
+    + [(name, "list") for name in PICTURES if name != "LayerExplorer"],  # whose list of layers is always open
+    indirect=["widget"],
+)
 def test_what_opens_fits_every_width(widget: Widget, opened: str, new_page: Callable[..., Page], shot: Shot) -> None:
     page = new_page()
     panel = rests(show(page, widget))
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 1000})
-        part = panel.get_by_role("combobox").first if opened == "list" else panel.get_by_role("button", name=opened)
+        part = (
+            panel.locator(".combobox input:not(.formula):visible").first
+            if opened == "list"
+            else panel.get_by_role("button", name=re.compile(f"^{opened}"))
+        )
         part.click()
         box = panel.locator(".popup, .options").filter(visible=True)
         expect(box).to_be_visible()
@@ -178,6 +241,25 @@ def test_one_channel_fits_every_width(new_page: Callable[..., Page], shot: Shot)
     panel.get_by_role("button", name="One channel").click()
     expect(panel.get_by_role("slider", name="Channel")).to_be_visible()
     fits(panel, "layout-channel", shot)
+    widget.close()
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_list_of_pictures_fits_every_width(
+    name: str, new_page: Callable[..., Page], shot: Shot, tmp_path: Path
+) -> None:
+    long = "a-photograph-whose-name-has-eighty-letters-which-is-more-than-a-button-can-hold-x"
+    Image.new("RGB", (40, 40), "red").save(tmp_path / f"{long}.png")
+    lines = [f"{long}.png, a label that is a long one too, with commas", "nowhere.png"]
+    (tmp_path / "list.txt").write_text("\n".join(lines))
+    widget = WIDGETS[name](demo.network("cpu"), demo.photo("coffee", size=64))
+    widget.pictures = tmp_path / "list.txt"
+    panel = rests(show(new_page(), widget))
+    panel.get_by_role("button", name="Next picture").click()
+    expect(panel.get_by_role("button", name=f"Picture: {long}.png")).to_be_visible()
+    panel.get_by_role("button", name="Next picture").click()
+    expect(panel.get_by_role("alert")).to_contain_text("there is no file")
+    fits(rests(panel), f"layout-pictures-{name}", shot)
     widget.close()
 
 
@@ -198,9 +280,22 @@ def test_the_controls_stay_beside_many_maps(maps: int, new_page: Callable[..., P
     widget.close()
 
 
+def steep() -> nn.Module:
+    """A small network that every method takes, so steep that integrated gradients is not complete and says so."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=4), nn.ReLU6(), nn.Conv2d(8, 8, 3, stride=2), nn.ReLU6(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10),
+    )  # fmt: skip
+    with torch.no_grad():
+        for weight in net.parameters():
+            weight *= 100
+    return net.eval()
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_change_of_method_moves_nothing(width: int, new_page: Callable[..., Page]) -> None:
-    widget = SaliencyView(demo.network("cpu"), demo.photo("coffee", size=128))
+    widget = SaliencyView(steep(), demo.photo("coffee", size=128))
     page = new_page(width)
     panel = rests(show(page, widget))
     height = panel.evaluate("(root) => root.clientHeight")
@@ -224,6 +319,7 @@ def test_a_change_of_method_moves_nothing(width: int, new_page: Callable[..., Pa
 def test_picture_and_play_are_seen_together(name: str, size: tuple[int, int], new_page: Callable[..., Page]) -> None:
     widget = WIDGETS[name](demo.network("cpu"), demo.photo("coffee", size=128))
     panel = show(new_page(*size), widget)
+    expect(panel.locator("canvas").first).to_be_visible()
     picture, play = (
         panel.locator("canvas").first.bounding_box(),
         panel.get_by_role("button", name="Play").bounding_box(),
@@ -265,3 +361,17 @@ def test_lists_and_buttons_look_like_what_they_are(
     compare, other = (panel.get_by_role("button", name=name, exact=True) for name in ("Compare", "Save"))
     assert compare.evaluate(look) == other.evaluate(look)
     shot(f"layout-lists-{'dark' if dark else 'light'}", panel)
+
+
+def test_what_is_computed_fits_every_width(new_page: Callable[..., Page], shot: Shot) -> None:
+    widget = explored(LongName().eval(), torch.rand(1, 3, 40, 60))
+    panel = rests(show(new_page(), widget))
+    panel.locator(".working").evaluate(
+        """(line, name) => {
+      line.classList.remove("kept");
+      line.querySelector(".words").textContent = `Optimised image of ${name}:0 44 of 64 · 1 s to go`;
+    }""",
+        LONG,
+    )
+    fits(panel, "layout-working", shot)
+    widget.close()

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.conftest import WORKERS
-from tests.browser.lab import Lab, Notebook, Panel, becomes, until
+from tests.browser.lab import NO_MODEL, Lab, Notebook, Panel, becomes, until
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 MAKE = """
@@ -271,7 +271,7 @@ def test_the_sanity_check_speaks_plainly(open_notebook: Open, shot: Shot) -> Non
     panel = only_panel(notebook)
     panel.shows("Input", "Guided backprop")
     panel.button("Run the check").click()
-    expect(panel.root.locator(".note.bad")).to_contain_text("Failed")
+    expect(panel.root.locator(".checks .note.bad")).to_contain_text("Failed")
     film = panel.root.locator(".film figure")
     expect(film).to_have_count(9)
     expect(film.first).to_have_text("as trained")
@@ -283,7 +283,7 @@ def test_the_sanity_check_speaks_plainly(open_notebook: Open, shot: Shot) -> Non
     panel.shows("Input", "Grad-CAM")
     expect(film.first).to_be_hidden()
     panel.button("Run the check").click()
-    expect(panel.root.locator(".note.good")).to_contain_text("Passed")
+    expect(panel.root.locator(".checks .note.good")).to_contain_text("Passed")
     expect(panel.button("Run again")).to_be_visible()
     shot("saliency-passed", panel.root)
 
@@ -433,11 +433,10 @@ def test_without_its_kernel_it_shows_the_last_maps_and_no_dead_controls(
     lab.shut_down(notebook.path)
     notebook.forget_kernel()
 
+    notebook.allowed += (NO_MODEL,)
     notebook.open()  # on a new kernel that knows nothing of it
     shows_saved()
     shot("saliency-saved", notebook.page)
-    # ipywidgets says so of every saved view whose kernel is gone.
-    notebook.faults[:] = [fault for fault in notebook.faults if "Error: widget model not found" not in fault]
 
 
 def test_crisp_and_of_both_themes(open_notebook: Open, browser: Browser, shot: Shot) -> None:

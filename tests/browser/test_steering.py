@@ -102,7 +102,7 @@ def test_a_change_after_the_end_makes_the_picture_anew(change: str, canvas: Drea
     made = anew(panel, lambda: act(panel))
     panel.differs(before)
     expect(panel.canvas).to_have_attribute("aria-label", re.compile(re.escape(f"Dream of {objective}, ")))
-    expect(panel.root.locator(".note")).to_have_count(0)
+    expect(panel.root.locator(".sentences .note")).to_have_count(0)
     assert anew(panel, panel.root.get_by_role("button", name="Restart").click) == made
 
 
@@ -110,10 +110,10 @@ def test_a_change_from_python_is_offered(canvas: DreamCanvas, new_page: New) -> 
     panel = opened(canvas, new_page)
     before = anew(panel, panel.play.click)
     canvas.layer = "3"
-    expect(panel.root.locator(".note")).to_contain_text(f"{OTHER}: Play takes these.")
+    expect(panel.root.locator(".sentences .note")).to_contain_text(f"{OTHER}: Play takes these.")
     panel.is_again(before)
     assert anew(panel, panel.play.click) != before
-    expect(panel.root.locator(".note")).to_have_count(0)
+    expect(panel.root.locator(".sentences .note")).to_have_count(0)
 
 
 def test_pausing_is_said_at_once_on_a_slow_network(

@@ -310,6 +310,7 @@ def test_the_transforms_change_between_steps(convnet, pictures):
         ({"lr": float("nan")}, "lr is a number from 0 up, not nan"),
         ({"lr": "fast"}, "lr is a number from 0 up, not 'fast'"),
         ({"lr": None}, "lr is a number from 0 up, not None"),
+        ({"lr": True}, "lr is a number from 0 up, not True"),
         ({"objective": channel("5", 99)}, "no channel 99: layer '5' has 8, 0 to 7"),
         ({"objective": [logit(1), logit(2)]}, "2 objectives for 1 images"),
     ],

@@ -24,8 +24,8 @@ from nbvis.engine import (
     layers,
     unit,
 )
-from nbvis.engine.network import activations as activations_module
-from nbvis.engine.network.activations import planes
+from nbvis.engine.network import layout as layout_module
+from nbvis.engine.network.layout import planes
 from nbvis.engine.tracing.trace import Trace
 
 
@@ -142,7 +142,7 @@ def test_what_is_optimised_is_that_channel(swin, pictures):
 
 def test_one_trace_serves_a_whole_run(swin, pictures, monkeypatch):
     traced = []
-    monkeypatch.setattr(activations_module, "Trace", lambda: traced.append(1) or Trace())
+    monkeypatch.setattr(layout_module, "Trace", lambda: traced.append(1) or Trace())
     last(ascend(swin, channel("features.1", 3), Pixels(pictures(1, 3, 64, 64)), steps=4))
     assert len(traced) == 1
     attribute(swin, pictures(1, 3, 64, 64), channel("features.1", 3), method="smoothgrad", samples=4)

@@ -24,8 +24,8 @@ from nbvis.engine import (
     logit,
     randomization_check,
 )
-from nbvis.engine.network.activations import Activations
 from nbvis.engine.network.batching import batching
+from nbvis.engine.network.layout import Activations
 
 SLOW: dict[str, dict[str, Any]] = {
     "integrated_gradients": {"steps": 5},

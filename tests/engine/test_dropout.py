@@ -10,7 +10,8 @@ import torchvision
 from torch import nn
 
 from nbvis.engine import Network, dropped_layers, invert_dropout
-from nbvis.engine.dropout.masks import Dropouts, Noise
+from nbvis.engine.dropout.dropouts import Dropouts
+from nbvis.engine.dropout.masks import Noise
 
 KINDS = {  # by the shape of what it drops
     "dropout": (F.dropout, (4, 6, 3, 2), (4, 6, 3, 2)),

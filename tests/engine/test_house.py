@@ -10,21 +10,27 @@ import torch.nn.functional as F
 from torch import nn
 
 from nbvis.engine import (
+    Alpha,
     Fourier,
+    Maco,
+    Masked,
     Network,
     Pixels,
     activations,
     activity,
     ascend,
     attribute,
+    blur,
     capture,
     channel,
     check_objective,
+    collect,
     dream,
     dropped_layers,
     faithfulness,
     invert_dropout,
     jitter,
+    keep_dreaming,
     last,
     layers,
     logit,
@@ -110,7 +116,18 @@ CALLS = {
     "ascend fourier": lambda net, images: last(
         ascend(net, [logit(0), activity("norm")], Fourier(8, 8, batch=2), steps=2)
     ),
+    "ascend with noise on the weights": lambda net, images: last(
+        ascend(net, logit(1), _start(images), steps=2, weight_noise=0.2, regularisers=[blur(1)])
+    ),
+    "ascend with transparency": lambda net, images: last(
+        ascend(net, logit(1), Masked(Alpha(Maco(8, 8, batch=2)), torch.eye(8), images), steps=2)
+    ),
     "dream": lambda net, images: last(dream(net, activity("second"), images, octaves=2, steps=2)).image,
+    "keep dreaming": lambda net, images: (
+        last(keep_dreaming(net, activity("second"), images, rounds=2, zoom=1.1, turn=5.0, octaves=2, steps=2)).image
+    ),
+    "collect": lambda net, images: collect(net, [images, images[:1]], ["relu:0", "second", ""]),
+    "collect all layers": lambda net, images: collect(net, [images], correlation="positions", positions=5),
     "dropped layers": lambda net, images: dropped_layers(net, images, insert="first"),
     "invert": lambda net, images: last(invert_dropout(net, "head", images, steps=2, tolerance=0)).corrupted_output,
     "invert in train mode": lambda net, images: last(invert_dropout(net, "second", images, steps=2, active="train")),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbvis.engine import Objective, activity, channel, custom, logit, unit
-from nbvis.engine.ascent.gradient import _passes
+from nbvis.engine.ascent.backward_passes import backward_passes
 from nbvis.engine.ascent.objective_source import Names
 
 
@@ -101,7 +101,7 @@ expressions = st.recursive(
 
 def parts(objective: Objective) -> list[tuple[torch.Tensor | None, torch.Tensor]]:
     """Of each backward pass its mask and its scores without constants, in order: all that a gradient depends on."""
-    passes = _passes([objective], (4, 6), MASK.device, torch.float64)
+    passes = backward_passes([objective], (4, 6), MASK.device, torch.float64)
     moving = [(mask, tuple(term for term in part.terms if term.layers)) for mask, (part,) in passes if part]
     return [(mask, Objective(terms).score(SEEN)) for mask, terms in moving]
 

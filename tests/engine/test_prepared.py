@@ -1,6 +1,7 @@
 """The prepared copy: faster than the network, equal to it, and never older than it."""
 
 import copy
+import gc
 import weakref
 
 import pytest
@@ -486,3 +487,17 @@ def test_a_run_that_fails_leaves_nothing(kept):
         run(network, custom(lambda a: (a / 0).mean((1, 2, 3)), "2"), image)
     run(network, channel("2", 0), image)
     assert count == [1]
+
+
+def test_what_a_collected_run_leaves_is_not_taken_up_again(convnet, pictures):
+    network, image = Network(convnet()), Pixels(pictures(1, 3, 12, 12))
+
+    def drop():
+        run = ascend(network, channel("5", 1), image)
+        next(run)
+        kept = [run]
+        kept.append(kept)  # so that the garbage collector ends the run, when it has let go of weak references already
+
+    drop()
+    gc.collect()
+    assert next(ascend(network, channel("5", 1), image)).score.shape == (1,)

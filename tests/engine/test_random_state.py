@@ -15,7 +15,8 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from nbvis.engine import Network, Pixels, activations, activity, ascend, attribute, last
-from nbvis.engine.network.random_state import DRAWING, Deal, Draws, dealing
+from nbvis.engine.network.random_draws import DRAWING, Draws
+from nbvis.engine.network.random_state import Deal, dealing
 
 DRAWS = {
     "rand": lambda: torch.rand(2),

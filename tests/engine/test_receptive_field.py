@@ -1,6 +1,7 @@
 """Receptive fields: published numbers, every kind of layer, and brute force through the gradient."""
 
 import copy
+import time
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from nbvis.engine import Network, activations, capture, layers
+from nbvis.engine import Layer, Network, activations, capture, layers
 
 
 def fields(net, *shape: int):
@@ -259,6 +260,125 @@ def test_no_unit_at_the_corners_or_elsewhere_sees_more(parts):
     if found.receptive_field is not None:
         seen = seen_by(found.axes.planes(values), images)
         assert all(s <= f for s, f in zip(seen, found.receptive_field, strict=True))
+
+
+def boxes_by_gradient(values: Tensor, images: Tensor) -> list[list[tuple[int, int]]]:
+    """The first pixel and the one after the last that each row, and that each column, of an activation sees."""
+    found: list[list[tuple[int, int]]] = []
+    for dim in (2, 3):
+        seen = []
+        for part in values.unbind(dim) if values.dim() == 4 else [values]:
+            (gradient,) = torch.autograd.grad(part.sum(), images, retain_graph=True)
+            places = gradient[0].abs().sum(0).sum(1 if dim == 2 else 0).nonzero()
+            seen.append((int(places.min()), int(places.max()) + 1) if len(places) else (0, 0))
+        found.append(seen)
+    return found
+
+
+def boxes_as_told(layer: Layer) -> list[list[tuple[int, int]]]:
+    """The same by `Layer.box`."""
+    height, width = layer.axes.grid or (1, 1)
+    down = [layer.box(row, width // 2) for row in range(height)]
+    across = [layer.box(height // 2, column) for column in range(width)]
+    return [[box[0] for box in down if box is not None], [box[1] for box in across if box is not None]]
+
+
+def excited(images, squeezed, scaled):
+    return scaled(images) * squeezed(images).mean((2, 3), keepdim=True).relu()
+
+
+EXACT = {
+    "a window that does not reach the end": (lambda x, a, b: b(a(x)), [conv(3, stride=2), conv(3, padding=1)]),
+    "a residual connection": (
+        lambda x, a, b, s: b(a(x)) + s(x),
+        [conv(3, stride=2, padding=1), conv(3, padding=1), conv(1, stride=2)],
+    ),
+    "branches": CASES["inception union"][:2],
+    "dilation of different sides": (lambda x, c: c(x), [conv((2, 4), dilation=(3, 2), padding=(1, 3))]),
+    "a pool beyond the end": (lambda x, c: c(F.avg_pool2d(x, 3, 2, ceil_mode=True)), [conv(2)]),
+    "a padded pool beyond the end": (lambda x, c: F.avg_pool2d(c(x), 4, 3, 1, ceil_mode=True), [conv(2, stride=2)]),
+    "a transposed convolution": (lambda x, c: c(x), [nn.ConvTranspose2d(1, 1, 5, 3, 2, output_padding=1)]),
+    "a global mean": (lambda x, c: F.adaptive_avg_pool2d(c(x), 1), [conv((2, 3), stride=(5, 3))]),
+    "a mean of rows": (lambda x, c: c(x).mean(2, keepdim=True), [conv((2, 3), stride=(5, 3))]),
+    "a mean without its dimensions": (lambda x, c: c(x).mean((2, 3)), [conv((2, 3), stride=(5, 3))]),
+    "squeeze and excitation": (excited, [conv(4, stride=6), conv(3, padding=1)]),
+    "uneven adaptive pooling": (lambda x, c: F.adaptive_avg_pool2d(c(x), (5, 3)), [conv(3)]),
+    "pooling of columns alone": (lambda x, c: F.adaptive_avg_pool2d(c(x), (5, 1)), [conv(3)]),
+    "flattened": (lambda x, c, f: f(c(x).flatten(1)), [conv((3, 2), stride=(4, 3)), nn.Linear(28, 3)]),
+    "smooth enlarging": (lambda x, c: F.interpolate(c(x), size=(20, 31), mode="bilinear"), [conv(2)]),
+    "pixels shuffled": CASES["pixels shuffled"][:2],
+    "reflected": (lambda x, a, b: b(a(x)), [conv(5, stride=3), conv(5, padding=2, padding_mode="reflect")]),
+    "repeated": (lambda x, a, b: b(a(x)), [conv(5, stride=3), conv(5, padding=2, padding_mode="replicate")]),
+    "circular": (lambda x, a, b: b(a(x)), [conv(5, stride=3), conv(5, padding=2, padding_mode="circular")]),
+    "cut and bordered again": (lambda x, c: c(x[:, :, 3:-2, 2:]), [conv(3, padding=1)]),
+    "every other row": CASES["every other row"][:2],
+    "turned": CASES["convolved again across"][:2],
+    "instance norm": (lambda x, c: F.instance_norm(c(x)), [conv((2, 3), stride=(5, 3))]),
+    "group norm": (lambda x, c: F.group_norm(c(x), 1), [conv((2, 3), stride=(5, 3))]),
+    "batch statistics": (lambda x, c: F.batch_norm(c(x), None, None, training=True), [conv((2, 3), stride=(5, 3))]),
+    "tokens": (lambda x, c, f: f(c(x).flatten(2).transpose(1, 2)), [conv(4, stride=4), nn.Linear(1, 1)]),
+    "the mean of tokens": (lambda x, c: c(x).flatten(2).transpose(1, 2).mean(1), [conv(5, stride=4)]),
+}
+"""Layers whose units see less at some end of the image, or all there is; 16 rows and 20 columns."""
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_the_box_of_each_unit_is_that_of_its_gradient(name):
+    function, parts = EXACT[name]
+    net = nn.Sequential(positive(copy.deepcopy(Plain(function, *parts)))).eval()
+    images = torch.rand(1, 1, 16, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    images = images.add_(0.5).requires_grad_()
+    layer = layers(net, images.detach())[-1]
+    assert boxes_as_told(layer) == boxes_by_gradient(layer.axes.planes(net(images)), images)
+
+
+@settings(max_examples=100)
+@given(st.lists(operations(), min_size=1, max_size=4))
+def test_boxes_of_stacks_are_those_of_their_gradients(parts):
+    net = nn.Sequential(*(positive(copy.deepcopy(part)) for part in parts)).eval()
+    images = torch.linspace(0.5, 1.5, 23 * 29, dtype=torch.float64).view(1, 1, 23, 29).requires_grad_()
+    try:
+        values = net(images)
+    except RuntimeError:
+        assume(False)  # smaller than a border or a window
+    layer = layers(net, images.detach())[-1]
+    if layer.seen is not None:
+        assert boxes_as_told(layer) == boxes_by_gradient(layer.axes.planes(values), images)
+
+
+def test_what_is_not_understood_has_no_box():
+    net = nn.Sequential(Plain(lambda x: x.sort(2).values), nn.Conv2d(1, 1, 3)).double()
+    assert [layer.box() for layer in layers(net, torch.zeros(1, 1, 8, 8).double())] == [None, None]
+
+
+def test_stride_and_start_of_fields():
+    net = nn.Sequential(conv(7, stride=2, padding=3), nn.MaxPool2d(3, 2, 1), nn.Upsample(scale_factor=4), nn.Flatten())
+    first, pool, larger, flat = layers(net, torch.zeros(1, 1, 32, 32))
+    assert (first.stride, first.start, first.image_size) == ((2, 2), (-3, -3), (32, 32))
+    assert (pool.stride, pool.start) == ((4, 4), (-5, -5))
+    assert (larger.stride, larger.start) == ((1, 1), (-5, -5))
+    assert (flat.stride, flat.start, flat.receptive_field) == (None, None, None)
+    (enlarged,) = layers(nn.Sequential(nn.Upsample(scale_factor=2)), torch.zeros(1, 1, 4, 4))
+    assert enlarged.stride == (0.5, 0.5)
+
+
+def test_fields_of_resnet50_take_less_than_a_second(device):
+    """In time of this process alone, beside the pass itself, which the machine's own speed decides."""
+    from torchvision.models import resnet50
+
+    with torch.random.fork_rng():
+        net = resnet50().eval().to(device)
+    images = torch.zeros(1, 3, 224, 224)
+
+    def seconds(run) -> float:
+        begun = time.process_time()
+        run()
+        return time.process_time() - begun
+
+    layers(net, images)
+    with torch.no_grad():
+        extra = min(seconds(lambda: layers(net, images)) - seconds(lambda: net(images)) for _ in range(3))
+    assert extra < 0.5
 
 
 @pytest.mark.parametrize(

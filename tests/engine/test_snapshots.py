@@ -31,8 +31,9 @@ from nbvis.engine import (
     randomization_check,
 )
 from nbvis.engine.ascent.gradient import Ascent
-from nbvis.engine.network.layers import tapped
-from nbvis.engine.network.snapshots import Steady, _by_frames, _others
+from nbvis.engine.network.forward_hooks import tapped
+from nbvis.engine.network.other_threads import _by_frames, other_threads
+from nbvis.engine.network.snapshots import Steady
 
 TRAININGS = ["adam", "sgd", "by hand"]
 RATE = 1e-3
@@ -326,7 +327,7 @@ def test_a_snapshot_is_let_go_with_its_run(net):
         while not next(run).notes:
             pass
         (ascent,) = [each for each in gc.get_objects() if type(each) is Ascent and each.network.module is net]
-        snapshot = weakref.ref(ascent._steady.network.module)
+        snapshot = weakref.ref(ascent._looking._steady[ascent.network].network.module)
         del ascent
     assert snapshot() is not None
     run.close()
@@ -356,7 +357,7 @@ def test_no_garbage_is_collected_while_other_threads_are_looked_at(net, enabled)
             if not enabled:
                 gc.disable()
             for _ in range(20):
-                assert _others().alive
+                assert other_threads().alive
                 assert gc.isenabled() == enabled
         finally:
             gc.set_threshold(*thresholds)

@@ -43,3 +43,43 @@ def heard(monkeypatch):
         return messages
 
     return heard
+
+
+@pytest.fixture
+def told():
+    """Waits until a widget that is at work has told all that it can."""
+
+    def told(widget):
+        session = widget._session
+        with session._lock:
+            assert session._lock.wait_for(session._all_told, 60.0)
+
+    return told
+
+
+@pytest.fixture
+def quiet():
+    """Waits until nobody is being told anything by a widget that is at work."""
+
+    def quiet(widget):
+        session = widget._session
+        with session._lock:
+            assert session._lock.wait_for(lambda: session._teller is None, 60.0)
+
+    return quiet
+
+
+@pytest.fixture
+def ask(heard):
+    """Asks a widget for a picture as a view does, and gives the sentence of the reply, "" if it was taken."""
+
+    def ask(widget, way, *buffers, name="", said="", **more):
+        messages = heard(widget)
+        content = {"type": "choose", "id": "7", "way": way, "name": name, "said": said, **more}
+        widget._handle_custom_msg(content, [memoryview(each) for each in buffers])
+        assert widget.wait(60.0)
+        (reply,) = [content for content, _ in messages if content["type"] == "reply"]
+        assert reply["id"] == "7" and widget.error in ("", reply.get("error"))
+        return reply.get("error", "")
+
+    return ask

@@ -8,7 +8,7 @@ from PIL import Image
 
 from nbvis import DropoutInverter, SaliencyView
 from nbvis.sessions import picture
-from nbvis.widgets import base, front_end
+from nbvis.widgets import front_end, outputs
 
 LONG = 60.0
 
@@ -17,6 +17,7 @@ def test_a_view_is_sent_the_picture_it_can_paint(make, heard):
     canvas = make()
     messages = heard(canvas)
     canvas._on_message(canvas, {"type": "joined", "view": "a", "lab": True}, [])
+    assert canvas.wait(LONG)
     (header, buffers), *_ = [message for message in messages if message[1]]
     assert header["type"] == "frame" and header["format"] == "png"
     assert Image.open(io.BytesIO(buffers[0])).tobytes() == picture(canvas.result).tobytes()
@@ -40,6 +41,7 @@ def test_step_restart_and_drawn_reach_the_session(make, heard):
 
 def test_the_last_view_that_leaves_pauses_the_run(make):
     canvas = make(steps=200)
+    assert canvas.wait(LONG)
     canvas._on_message(canvas, {"type": "joined", "view": "a", "lab": True}, [])
     canvas.play()
     canvas._on_message(canvas, {"type": "left", "view": "a"}, [])
@@ -63,26 +65,28 @@ def test_views_get_recipe_and_files_or_the_reason_why_not(make, heard):
     (recipe, _), (_, buffers), (refused, _) = messages
     assert recipe == {"type": "reply", "id": "1", "text": canvas.recipe()}
     assert buffers[0].startswith(b"\x89PNG")
-    assert refused["id"] == "3" and ".png and .html, not to .tiff" in refused["error"]
+    assert refused["id"] == "3" and ".png, .html, .mp4 and .gif, not to .tiff" in refused["error"]
 
 
 def test_saving_writes_a_picture_or_a_page_that_needs_nothing_else(make, tmp_path):
     canvas = make(layer="2")
     canvas.save(tmp_path / "dream.png")
     with Image.open(tmp_path / "dream.png") as saved:
-        assert saved.size == (48, 32)
+        assert saved.size == (48, 32) and "nbvis" in saved.info
+        pixels = saved.tobytes()
     canvas.save(str(tmp_path / "dream.html"))
     page = (tmp_path / "dream.html").read_text(encoding="utf-8")
     (png,) = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
-    assert base64.b64decode(png) == (tmp_path / "dream.png").read_bytes()
+    with Image.open(io.BytesIO(base64.b64decode(png))) as shown:
+        assert shown.tobytes() == pixels
     assert """<img alt="Dream of activity(&#x27;2&#x27;): before the first step\"""" in page
     assert "activity(&#x27;2&#x27;)" in page and "from nbvis.engine import" in page
     assert not re.search(r"https?://|<script", page)
 
 
-@pytest.mark.parametrize("name", ["dream.gif", "dream"])
+@pytest.mark.parametrize("name", ["dream.avi", "dream"])
 def test_saving_to_anything_else_says_what_works(make, tmp_path, name):
-    with pytest.raises(ValueError, match=r"\.png and \.html"):
+    with pytest.raises(ValueError, match=r"saves to \.png, \.html, \.mp4 and \.gif, not to "):
         make().save(tmp_path / name)
     assert not list(tmp_path.iterdir())
 
@@ -106,7 +110,7 @@ def displayed(monkeypatch):
         shown.append((data, options))
         return DisplayHandle()
 
-    monkeypatch.setattr(base, "display", display)
+    monkeypatch.setattr(outputs, "display", display)
     return shown
 
 
@@ -132,7 +136,7 @@ def test_where_the_still_cannot_be_hidden_it_is_taken_away(make, displayed):
     canvas = make()
     canvas._ipython_display_()
     canvas._on_message(canvas, {"type": "joined", "view": "a", "lab": False}, [])
-    assert displayed[-1][0] == {}
+    assert canvas.wait(LONG) and displayed[-1][0] == {}
 
 
 def test_what_is_never_displayed_displays_nothing(make, displayed):

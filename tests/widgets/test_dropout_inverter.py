@@ -16,6 +16,7 @@ from torch import nn
 from nbvis import DropoutInverter
 from nbvis.engine import Network, invert_dropout, last
 from nbvis.sessions import picture
+from nbvis.widgets import seeing
 from nbvis.widgets.inversion_pictures import dropped_line, mask_picture
 from nbvis.widgets.inverting import LEVELS
 
@@ -108,6 +109,7 @@ def stepped(inverter, **changes):
 def joined(inverter, heard):
     messages = heard(inverter)
     inverter._on_message(inverter, {"type": "joined", "view": "a", "lab": True}, [])
+    assert inverter.wait(LONG)
     return messages
 
 
@@ -157,7 +159,8 @@ def test_any_number_of_channels(make, channels):
         ("cat.png", FileNotFoundError, "there is no file .cat.png. in "),
     ],
 )
-def test_a_bad_image_is_refused_before_anything_runs(network, image, error, message):
+def test_a_bad_image_is_refused_before_anything_runs(network, image, error, message, monkeypatch):
+    monkeypatch.setattr(seeing, "GRACE", LONG)  # however busy the machine is
     with pytest.raises(error, match=message):
         DropoutInverter(network, image)
 
@@ -169,19 +172,19 @@ def test_an_unknown_option_is_named_with_its_neighbours(network, image):
 
 def test_each_layer_says_whether_dropout_acts_before_it(make):
     inverter = make()
-    assert [(name, reason) for name, _, _, reason in inverter.layers] == [
+    assert [(row["name"], row["reason"]) for row in inverter.layers] == [
         ("0", "no dropout before it"),
         ("1", "no dropout before it"),
         *[(name, "") for name in "234567"],
     ]
-    assert inverter.layers[3][:3] == ["3", "Conv2d", [6, 12, 16]] and inverter.layer == "7"
+    assert list(inverter.layers[3].values())[:3] == ["3", "Conv2d", [6, 12, 16]] and inverter.layer == "7"
 
 
 def test_each_call_of_a_reused_layer_has_its_own_reason(make, image):
     relu = nn.ReLU()
     network = nn.Sequential(nn.Conv2d(3, 4, 3), relu, nn.Dropout(), nn.Conv2d(4, 4, 3), relu)
     inverter = make(network, image)
-    reasons = {name: reason for name, _, _, reason in inverter.layers}
+    reasons = {row["name"]: row["reason"] for row in inverter.layers}
     assert reasons["1:0"] and not reasons["1:1"] and not reasons["1"]
     inverter.layer = "1:1"
     assert played(inverter).state == "finished"
@@ -228,7 +231,7 @@ def test_a_view_inserts_dropout(make):
 
 def test_a_network_without_dropout_waits_for_a_layer_to_insert_it_at(make, plain, image):
     inverter = played(make(plain, image))
-    assert inverter.layer == "" and all(row[3] for row in inverter.layers)
+    assert inverter.layer == "" and all(row["reason"] for row in inverter.layers)
     assert inverter.state == "error" and "Sequential has no dropout: choose a layer and insert some" in inverter.error
     inverter._on_message(inverter, {"type": "insert", "layer": "2"}, [])
     assert played(inverter).state == "finished" and inverter.masks["2"].shape == (1, 8, 1, 1)
@@ -409,6 +412,7 @@ def test_while_it_runs_only_what_changed_goes_out(make):
     inverter = stepped(make(samples=2))
     paint, session = inverter._painter, inverter._session
     inverter._on_message(inverter, {"type": "joined", "view": "a", "lab": True}, [])
+    assert inverter.wait(LONG)
     paint.complete = True
     every, _ = paint(session, "jpeg")
     header, buffers = paint(session, "jpeg")
@@ -428,6 +432,7 @@ def test_another_sample_is_shown_at_once(make, heard):
     inverter = played(make(samples=2))
     messages = joined(inverter, heard)
     inverter.set_state({"sample": 1})
+    assert inverter.wait(LONG)
     header, buffers = frames(messages)[-1]
     assert header["shown"] == 1 and header["format"] == "png"
     corrupted = decoded(buffers[header["pictures"]["corrupted"]])
@@ -446,6 +451,7 @@ def test_predictions_are_those_of_the_sample_shown(make, network, image):
     inverter = played(make(Network(network, labels=labels), image, samples=2))
     for row in (0, 1):
         inverter.sample = row
+        assert inverter.wait(LONG)
         step = inverter.last
         outputs = {"clean": step.clean_output, "noisy": step.noisy_output, "corrupted": step.corrupted_output}
         for which, output in outputs.items():

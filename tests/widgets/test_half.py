@@ -53,7 +53,7 @@ def test_maps_and_their_checks(half, image, closing):
         assert all(found.map.dtype == found.score.dtype == torch.float32 for found in view.results.values())
     view.method = "gradient"
     assert torch.equal(view.result.map, attribute(half, image).map)
-    assert sum(chance for _, _, chance in view.top) == pytest.approx(1, abs=0.005)
+    assert sum(each["probability"] for each in view.top) == pytest.approx(1, abs=0.005)
     view.compare = []
     view.measure()
     view.check()

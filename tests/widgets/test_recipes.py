@@ -8,7 +8,25 @@ import torch
 from torch import nn
 
 from nbvis import DreamCanvas, DropoutInverter, SaliencyView
-from nbvis.engine import METHODS, Network, Objective, activity, channel, custom, logit, unit
+from nbvis.engine import (
+    METHODS,
+    Network,
+    Objective,
+    activity,
+    caricature,
+    channel,
+    custom,
+    decay,
+    direction,
+    guide,
+    jitter,
+    logit,
+    match,
+    on,
+    rotate,
+    unit,
+    zoom,
+)
 from nbvis.engine.ascent.objective_source import Names
 from nbvis.widgets.recipe import TAKEN
 
@@ -41,6 +59,9 @@ def image():
     return torch.rand(1, 3, 24, 28, generator=torch.Generator().manual_seed(0))
 
 
+OTHER = Network(nn.Conv2d(3, 4, 5), preprocess=lambda images: images - 0.5, device="cpu")
+
+
 def contrast(activation):
     return activation.flatten(1).std(1)
 
@@ -52,8 +73,8 @@ def masks(draw: random.Random) -> list[torch.Tensor]:
     return [left, right]
 
 
-def objective(draw: random.Random, pair: list[torch.Tensor], depth: int = 2) -> Objective:
-    """A random expression, with the masks of the pair."""
+def objective(draw: random.Random, pair: list[torch.Tensor], depth: int = 2, compares: bool = False) -> Objective:
+    """A random expression, with the masks of the pair, and if it compares with other pictures."""
     kinds = [
         lambda: activity(draw.choice(["first", "relu", "relu:0", "second"])),
         lambda: channel(draw.choice(["first", "second"]), draw.randint(0, 4)),
@@ -61,10 +82,19 @@ def objective(draw: random.Random, pair: list[torch.Tensor], depth: int = 2) -> 
         lambda: logit(draw.randint(0, 3)),
         lambda: custom(contrast, "second"),
         lambda: custom(lambda a: a.flatten(1).square().mean(1), "first"),
+        lambda: direction("second", [draw.uniform(-1, 1) for _ in range(5)]),
     ]
+    if compares:
+        photo = torch.rand(1, 3, 24, 28, generator=torch.Generator().manual_seed(draw.randint(0, 1)))
+        kinds += [
+            lambda: caricature("second", photo, draw.choice([1.0, 0.5])),
+            lambda: guide("first", photo[..., :20]),
+            lambda: match("head", photo[:, 0, 0, :4]),
+            lambda: on(OTHER, channel("", draw.randint(0, 3))),
+        ]
     if not depth or draw.random() < 0.3:
         return draw.choice(kinds)()
-    one, two = objective(draw, pair, depth - 1), objective(draw, pair, depth - 1)
+    one, two = (objective(draw, pair, depth - 1, compares) for _ in range(2))
     made = [
         lambda: one + two,
         lambda: one - round(draw.uniform(0.1, 2), 3) * two,
@@ -79,11 +109,11 @@ def objective(draw: random.Random, pair: list[torch.Tensor], depth: int = 2) -> 
 
 
 def named(objectives):
-    """The masks and functions of objectives, by the names that a recipe gives them."""
+    """The masks, functions and other tensors of objectives, by the names that a recipe gives them."""
     names = Names(TAKEN)
     for each in objectives:
         each.source(names)
-    return names.masks | names.functions
+    return names.values
 
 
 def run_recipe(widget, network, image, objectives=()):
@@ -103,7 +133,7 @@ def test_the_recipe_of_any_dream(network, image, seed):
     pair = masks(draw)
 
     def own() -> Objective:
-        return objective(draw, pair)
+        return objective(draw, pair, compares=True)
 
     options = {
         "octaves": draw.randint(1, 3),
@@ -114,6 +144,9 @@ def test_the_recipe_of_any_dream(network, image, seed):
         "lr": draw.uniform(0.005, 0.3),
         "seed": draw.randint(-3, 10**6),
         "start": draw.choice(["image", "noise"]),
+        "endless": draw.random() < 0.3,
+        "zoom": draw.choice([1, 1.07]),
+        "turn": draw.choice([0, -4.5]),
     }
     given = draw.choice([image, image[0]])
     canvas = DreamCanvas(network, given, own() if draw.random() < 0.7 else None, **options)
@@ -126,6 +159,9 @@ def test_the_recipe_of_any_dream(network, image, seed):
         lambda: setattr(canvas, "unit", (draw.choice(["relu:0", "second"]), draw.choice([None, 2]))),
         lambda: setattr(canvas, "octaves", draw.randint(1, 3)),
         lambda: setattr(canvas, "seed", draw.randint(0, 9)),
+        lambda: setattr(canvas, "endless", not canvas.endless),
+        lambda: setattr(canvas, "zoom", draw.uniform(1, 1.2)),
+        lambda: setattr(canvas, "turn", draw.uniform(-10, 10)),
         lambda: None,
     ]
     for _ in range(draw.randint(0, 7)):
@@ -133,8 +169,11 @@ def test_the_recipe_of_any_dream(network, image, seed):
         draw.choice([canvas.step, canvas.step, canvas.step, lambda: None])()
         assert canvas.wait(LONG) and canvas.state != "error", canvas.error
     if draw.random() < 0.4:
+        canvas.endless = False  # it ends with its round
         canvas.play()
         assert canvas.wait(LONG)
+    if canvas._session.last is None:
+        canvas.endless = False  # or the recipe would have no end either
     past = canvas._session.past
     used = [
         each["objective"] for each in (past.origin, *(changed for _, changed in past.changes)) if "objective" in each
@@ -143,6 +182,47 @@ def test_the_recipe_of_any_dream(network, image, seed):
     if past.last is None:
         canvas.play()
         assert canvas.wait(LONG)
+    canvas.close()
+    assert canvas.state != "error" and torch.equal(scope["picture"], canvas.result)
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_the_recipe_of_any_visualisation(network, image, seed):
+    draw = random.Random(seed)
+    objectives = [
+        channel("second", 2),
+        logit(1),
+        2 * unit("second", 1, 3, 5) - activity("first"),
+        custom(contrast, "first"),
+    ]
+    options = {
+        "side": draw.choice([24, 30]),
+        "updates": draw.randint(1, 5),
+        "seed": draw.randint(0, 10**6),
+        "parameter": draw.choice(["fourier", "maco", "alpha", "pixels"]),
+    }
+    canvas = DreamCanvas(network, draw.choice([image, None]), draw.choice(objectives), mode="visualise", **options)
+    changes = [
+        lambda: setattr(canvas, "rate", draw.uniform(0.01, 0.2)),
+        lambda: setattr(canvas, "updates", draw.randint(1, 6)),
+        lambda: setattr(canvas, "weight_noise", draw.uniform(0, 0.3)),
+        lambda: setattr(canvas, "transforms", draw.choice([(), (jitter(2),), (rotate(9), zoom(0.9, 1.1))])),
+        lambda: setattr(canvas, "regularisers", (decay(1e-3),) if canvas.parameter == "pixels" else ()),
+        lambda: setattr(canvas, "objective", draw.choice(objectives)),
+        lambda: setattr(canvas, "preset", draw.choice(["", "", "yosinski 3"])),
+    ]
+    for _ in range(draw.randint(0, 6)):
+        draw.choice(changes)()
+        draw.choice([canvas.step, canvas.step, lambda: None])()
+        assert canvas.wait(LONG) and canvas.state != "error", canvas.error
+    if canvas._session.last is None:
+        canvas.step()
+        assert canvas.wait(LONG)
+    past = canvas._session.past
+    used = [
+        each["objective"] for each in (past.origin, *(changed for _, changed in past.changes)) if "objective" in each
+    ]
+    scope = run_recipe(canvas, network, image, used)
     canvas.close()
     assert canvas.state != "error" and torch.equal(scope["picture"], canvas.result)
 
@@ -251,7 +331,7 @@ def test_one_mask_given_for_two_raises(network, image):
     first = source.partition("\n")[0]
     assert first == (
         "# Runs once `network` and `image` are what the DreamCanvas was given, "
-        "and `mask` and `mask_2` are the masks of its objective."
+        "and `mask` and `mask_2` are the masks of its objective, which it has in .recipe_masks."
     )
     with pytest.raises(NameError, match="mask_2"):
         exec(source, {"network": network, "image": image, "mask": left})

@@ -18,7 +18,7 @@ from torch import nn
 
 from nbvis import SaliencyView
 from nbvis.engine import METHODS, Network, attribute, channel, custom, faithfulness, randomization_check, unit
-from nbvis.widgets import base
+from nbvis.widgets import outputs
 from nbvis.widgets.views import VIEWS, figure
 
 LONG = 60.0
@@ -69,6 +69,7 @@ class Screen:
         while (newest := max(content["frame"] for content, _ in self.messages if content["type"] == "frame")) != drawn:
             drawn = newest
             self.tell(type="drawn", view="a", frame=drawn)
+            assert self.widget.wait(LONG)
         content, buffers = [(c, b) for c, b in self.messages if c["type"] == "frame" and c["format"]][-1]
         pictures = [Image.open(io.BytesIO(buffer)) for buffer in buffers or []]
         return content, {p["key"]: pictures[p["picture"]] for p in content["panes"] if p["picture"] >= 0}, pictures
@@ -155,8 +156,10 @@ def test_without_a_target_the_predicted_class_is_explained(make, network, image)
     view, chances = make(), network(image).softmax(1)[0]
     assert view.target is None and view.expression == LABELLED[int(chances.argmax())]
     assert int(view.result.target) == chances.argmax()
-    assert [row[:2] for row in view.top] == [[int(i), LABELLED[i]] for i in chances.argsort(descending=True)]
-    assert [row[2] for row in view.top] == pytest.approx(chances.sort(descending=True)[0].tolist())
+    assert [(each["index"], each["label"]) for each in view.top] == [
+        (int(i), LABELLED[i]) for i in chances.argsort(descending=True)
+    ]
+    assert [each["probability"] for each in view.top] == pytest.approx(chances.sort(descending=True)[0].tolist())
 
 
 def test_an_objective_is_explained(make, network, image):
@@ -470,7 +473,7 @@ def test_occluding_covers_a_square_and_asks_the_network_again(make, screen, netw
     content, pictures, _ = seen.settled()
     assert torch.equal(view.result.map, attribute(network, covered).map)
     assert pictures["input"].getpixel((3, 9)) == (0, 0, 0)
-    assert view.top[0][2] == pytest.approx(network(covered).softmax(1).max().item())
+    assert view.top[0]["probability"] == pytest.approx(network(covered).softmax(1).max().item())
     target = view.expression
     before, after = (network(each).softmax(1)[0, LABELLED.index(target)].item() for each in (image, covered))
     assert content["panes"][0]["sub"] == f"{target} {before:.2f} → {after:.2f}"
@@ -527,7 +530,8 @@ def test_a_click_explains_the_unit_of_a_layer_with_channels_last(make, screen, i
     torch.manual_seed(0)
     module = ChannelsLast()
     view = make(module, image, layer="norm", click="unit")
-    assert ["norm", "LayerNorm", [8, 30, 46]] in view.layers and "head" not in [name for name, *_ in view.layers]
+    assert {"name": "norm", "kind": "LayerNorm", "shape": [8, 30, 46]} in view.layers
+    assert "head" not in [row["name"] for row in view.layers]
     screen(view).tell(type="click", row=16, column=24)
     place = 16 * 30 // 32, 24 * 46 // 48
     strongest = int(module.norm(module.conv(image).permute(0, 2, 3, 1))[0, place[0], place[1]].argmax())
@@ -669,17 +673,19 @@ def test_it_computes_in_the_background_and_can_be_stopped(slow):
     assert view.result is before
 
 
-def test_progress_is_told_and_cancel_is_heard(slow, screen):
+def test_progress_is_told_and_cancel_is_heard(slow, screen, told):
     view, shut, met = slow
     seen = screen(view)
     seen.settled()
     gate = shut()
     view.method = "occlusion"
     assert met.wait(LONG)
+    told(view)
     newest = next(content for content, _ in reversed(seen.messages) if content["type"] == "frame")
     seen.tell(type="drawn", view="a", frame=newest["frame"])
-    told = [content for content, _ in seen.messages if content["type"] == "frame"][-1]
-    assert told["state"] == "running" and told["doing"] == "Occlusion" and set(told) >= {"done", "total", "left"}
+    told(view)
+    header = [content for content, _ in seen.messages if content["type"] == "frame"][-1]
+    assert header["state"] == "running" and header["doing"] == "Occlusion" and set(header) >= {"done", "total", "left"}
     seen.tell(type="cancel")
     gate.release(10**6)
     content, _, _ = seen.settled()
@@ -695,7 +701,7 @@ def test_the_map_before_stays_while_the_next_is_computed(slow, screen):
     seen.settled()
     gate = shut()
     # The prediction is there already; the map waits at the turnstile.
-    view.set_state({"target": (view.top[0][0] + 1) % 4})
+    view.set_state({"target": (view.top[0]["index"] + 1) % 4})
     assert met.wait(LONG)
 
     def drawn():
@@ -826,8 +832,8 @@ def test_saving_writes_what_is_shown_or_a_page_that_needs_nothing_else(make, tmp
     view.save(str(tmp_path / "maps.html"))
     page = (tmp_path / "maps.html").read_text(encoding="utf-8")
     pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
-    assert [base64.b64decode(png) for png in pictures] == [pane.picture.png for pane in view._panes()]
-    for pane, alt in zip(view._panes()[1:], re.findall(r'<img alt="([^"]+)"', page)[1:], strict=True):
+    assert [base64.b64decode(png) for png in pictures] == [pane.picture.png for pane in view._scene().panes()]
+    for pane, alt in zip(view._scene().panes()[1:], re.findall(r'<img alt="([^"]+)"', page)[1:], strict=True):
         low, high = map(figure, pane.between)
         assert pane.title in alt and alt.endswith(f"{pane.sub}; its colours go from {low} to {high}")
         assert f"<span>{low}</span><span>{high}</span>" in page
@@ -842,12 +848,13 @@ def test_saving_writes_what_is_shown_or_a_page_that_needs_nothing_else(make, tmp
 
 def test_a_cell_keeps_a_still_picture_of_the_maps(make, monkeypatch):
     shown = []
-    monkeypatch.setattr(base, "display", lambda data, **options: shown.append((data, options)))
+    monkeypatch.setattr(outputs, "display", lambda data, **options: shown.append((data, options)))
     view = make()
     view._ipython_display_()
     assert [list(data) for data, _ in shown][-1] == ["image/png"]
     view.wait(LONG)
     view.colormap = "bwr"
+    assert view.wait(LONG)
     data, options = shown[-1]
     assert options["update"] and options["display_id"] == view.model_id
     assert base64.b64decode(data["image/png"]) == view._picture()
@@ -901,13 +908,14 @@ def test_a_closed_view_leaves_no_worker(make):
     assert not workers()
 
 
-def test_a_forgotten_view_leaves_no_worker(turnstile, image):
+def test_a_forgotten_view_leaves_no_worker(turnstile, image, quiet):
     net, shut, met = turnstile
     view = SaliencyView(net, image)
     view.wait(LONG)
     gate = shut()
     view.method = "occlusion"
     assert met.wait(LONG)
+    quiet(view)
     (worker,), gone = workers(), threading.Event()
     reference = weakref.ref(view, lambda _: gone.set())
     # ipywidgets and the comm keep every widget until it is closed; without them nothing does.
@@ -932,8 +940,8 @@ def test_the_methods_views_and_colours_are_listed(make):
     assert kinds["grad_cam"] == ("grid", []) and kinds["smoothgrad"] == ("anywhere", ["samples", "noise"])
     assert kinds["occlusion"] == ("images", ["window", "stride"])
     assert all(method["sentence"].endswith(".") and "\n" not in method["sentence"] for method in view.methods)
-    assert [row[0] for row in view.views] == list(VIEWS) and "magma" in view.colormaps
-    assert [row[0] for row in view.layers] == ["0", "1", "2", "3", "4"] and view.layer == "4"
+    assert [row["name"] for row in view.views] == list(VIEWS) and "magma" in view.colormaps
+    assert [row["name"] for row in view.layers] == ["0", "1", "2", "3", "4"] and view.layer == "4"
 
 
 def test_repr_is_the_same_everywhere(make):

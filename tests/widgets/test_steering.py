@@ -167,7 +167,7 @@ def test_what_a_network_showed_before_it_was_trained_says_so(make, network, kind
     widget._check_network()
     assert TRAINED in widget.notes
     if kind is SaliencyView:
-        assert [pane.stale for pane in widget._panes()] == [False, True]
+        assert [pane.stale for pane in widget._scene().panes()] == [False, True]
         widget.play()
     else:
         widget.restart()

@@ -58,8 +58,8 @@ def test_a_large_picture_is_worked_on_at_a_smaller_size_and_says_so(make, kind, 
     assert widget.working_size == WORKING and result(widget).shape == (1, 3, 512, 768)
     assert widget.image is large or torch.equal(widget.image, large)
     assert "Worked on at 512 × 768 of 1,200 × 1,800 pixels" in widget.notes and "5.5 times the time" in widget.notes
-    assert ["768", "512 × 768 · now"] in widget._sizes
-    assert widget._sizes[-1] == ["", "1,200 × 1,800 · 5.5 times the time and memory"]
+    assert {"longest": 768, "text": "512 × 768 · now"} in widget._sizes
+    assert widget._sizes[-1] == {"longest": None, "text": "1,200 × 1,800 · 5.5 times the time and memory"}
 
 
 @pytest.mark.parametrize("kind", ALL)
