@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PARTS := environment ruff pyright python javascript browser notebooks
+# Two at a time, as the smallest machine that they run on has cores, with a thread each.
+ABREAST := -n 2
+python browser notebooks: export OMP_NUM_THREADS = 1
 heading = @printf '\n== %s: %s\n' "$@" $(1)
 
 .PHONY: demo test bench gpu cuda clean chromium $(PARTS)
@@ -35,7 +38,7 @@ pyright:
 
 python:
 	$(call heading,"engine sessions widgets and packaging with their doctests")
-	$(BIN)/python -m pytest --ignore=tests/browser
+	$(BIN)/python -m pytest $(ABREAST) --ignore=tests/browser
 
 javascript:
 	$(call heading,"tests of js/ by node and its types by tsc")
@@ -45,16 +48,18 @@ javascript:
 
 browser:
 	$(call heading,"JupyterLab in a real Chromium")
-	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest $(ABREAST) tests/browser
 
 notebooks:
 	$(call heading,"every notebook gives its stored output again")
-	$(BIN)/python -m pytest --nbval --timeout 900 notebooks
+	$(BIN)/python -m pytest $(ABREAST) --dist loadfile --nbval --timeout 900 notebooks
 
 bench: .venv/bench
 	$(BIN)/python -m tests.bench.ascent
 	$(BIN)/python -m tests.bench.attribution
+	$(BIN)/python -m tests.bench.dreams
 	$(BIN)/python -m tests.bench.inversion
+	$(BIN)/python -m tests.bench.statistics
 
 gpu: .venv/test
 	$(call heading,"the engine and the benches on CUDA")
@@ -77,10 +82,12 @@ cuda: .venv/test .venv/bench
 	$(BIN)/npm install --prefix .venv/typescript --no-audit --no-fund typescript@7 axe-core@4
 	@touch .venv/demo $@
 
-# The own requirements of these three ask for a torch of 2020, so they come without them.
+# The own requirements of the first three ask for a torch of 2020, so they come without them; horama brings a package
+# `tests`, which would be found instead of ours.
 .venv/bench: .venv/demo
 	$(BIN)/pip install -e ".[demo,bench]"
-	$(BIN)/pip install --no-deps torch-lucent==0.1.8 torch-dreams==4.0.0 kornia==0.4.1
+	$(BIN)/pip install --no-deps torch-lucent==0.1.8 torch-dreams==4.0.0 kornia==0.4.1 horama==0.3.0
+	rm -rf "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"/tests
 	@touch $@
 
 clean:
