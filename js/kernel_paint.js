@@ -16,7 +16,7 @@ const BETWEEN = 100;
  * Sends paint to the kernel: of each term the newest, one at a time.
  * @param {Panel} panel @param {(term: number) => void} refused called for paint that the kernel does not take
  */
-function paintSender({ model, signal, view, complain }, refused) {
+function paintSender({ root, model, signal, view, complain }, refused) {
   /** @type {Map<number, Layer | null>} */ const waiting = new Map();
   let sends = false, complained = false;
   const say = (/** @type {string} */ sentence) => {
@@ -37,6 +37,7 @@ function paintSender({ model, signal, view, complain }, refused) {
   const go = async () => {
     if (sends) return;
     sends = true;
+    root.dataset.paint = "sent"; // until all of it has arrived
     for (const [term, layer] of waiting) { // also what comes meanwhile
       waiting.delete(term);
       const rest = new Promise((resolve) => setTimeout(resolve, BETWEEN));
@@ -45,6 +46,7 @@ function paintSender({ model, signal, view, complain }, refused) {
       if (signal.aborted) return;
     }
     sends = false;
+    delete root.dataset.paint;
   };
   const send = (/** @type {number} */ term, /** @type {Layer | null} */ layer) => { waiting.set(term, layer); go(); };
   return { send, forget: () => waiting.clear() };

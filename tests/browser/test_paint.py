@@ -63,11 +63,11 @@ class Easel(Panel):
             mouse.up()
 
     def mask(self, holds: Callable[[np.ndarray | None], bool], term: int = 0) -> np.ndarray:
-        """The mask of a term that the widget has, once something holds of it."""
+        """The mask of a term that the widget has, once all that was painted has arrived and something holds of it."""
 
         def found() -> bool:
             mask = self.widget.masks[term]
-            return holds(None if mask is None else mask.numpy())
+            return self.root.get_attribute("data-paint") is None and holds(None if mask is None else mask.numpy())
 
         until(found, self.page, "the mask")
         mask = self.widget.masks[term]
