@@ -13,28 +13,24 @@ from torch import Tensor, nn
 from nbvis.engine import (
     PRESETS,
     STANDARD,
-    AscentStep,
     Fourier,
     Images,
     Maco,
     Names,
     Network,
     Objective,
-    PictureStep,
     Steps,
-    as_network,
     dreamable,
-    is_grey,
     octave_sizes,
 )
-from nbvis.sessions import Finding, Frame, encoded, same
+from nbvis.sessions import Finding, encoded, same
 
 from . import grid, visualising
 from .carried import carried, carrying
 from .dreaming import LIVE, OPTIONS, Tried, dream_run, dream_subject, tried
 from .given import Given, GivenImage, taken
+from .judging import JudgedWidget
 from .looping import LoopWidget
-from .notes import Note, plain
 from .numbers import InvalidValueError, Number, OneOf, numbers, one_of
 from .page import page
 from .painted import PaintedWidget
@@ -43,7 +39,6 @@ from .seeing import GRACE
 from .sheet import Cell
 from .subject import Subject
 from .terms import unmasked
-from .verdict import verdict
 from .visualising import PARAMETERS, Drawn, visualise_run
 
 MODES = {
@@ -61,7 +56,7 @@ class _Open:
         return kind._opened if widget is None else super(DreamCanvas, widget).open
 
 
-class DreamCanvas(LoopWidget, PaintedWidget, front_end="dream_canvas"):
+class DreamCanvas(LoopWidget, JudgedWidget, PaintedWidget, front_end="dream_canvas"):
     """DeepDream and feature visualisation, live: what an objective likes grows in a photograph or out of noise.
 
     Args:
@@ -110,8 +105,6 @@ class DreamCanvas(LoopWidget, PaintedWidget, front_end="dream_canvas"):
         default_value=STANDARD, help="What each step of a visualisation does to what the network sees."
     )
     regularisers = t.Tuple(help="What each step does to the pixels, where the visualisation is made of them.")
-    judge = t.Any(None, help="Another network, which is asked what it sees in the picture; None for none.")
-    verdict = t.Unicode(help="What has come of the run, in words, once it rests.").tag(sync=True)
     seed = t.Int(0, help="Of the random shifts, angles and noise.").tag(sync=True)
     starts = t.List(t.Unicode(), help="What a dream can start from.").tag(sync=True)
     _tiles = t.Dict(help="Of the grid: {channels, columns, count}.").tag(sync=True)
@@ -129,8 +122,6 @@ class DreamCanvas(LoopWidget, PaintedWidget, front_end="dream_canvas"):
         network = dreamable(network)
         self._start_with(objective)
         self._trial: Finding | None = None
-        self._grey: tuple[PictureStep, bool] | None = None
-        self._judging: tuple[PictureStep, Network | None] | None = None
         self._options: dict[str, Any] = {}
         side = min(1024, max(network.input_size or (224,)))
         super().__init__(dream_subject(network, given), **{"side": side, "objective": objective} | options)
@@ -360,61 +351,6 @@ class DreamCanvas(LoopWidget, PaintedWidget, front_end="dream_canvas"):
         settings = {name: getattr(self, name) for name in names}
         return carrying(saved, self._subject.network.name, settings, self._fits, self.recipe())
 
-    @t.validate("judge")
-    def _validate_judge(self, proposal: Any) -> Network | None:
-        return None if proposal["value"] is None else as_network(proposal["value"])
-
-    @t.observe("judge")
-    def _on_judge(self, change: Any) -> None:
-        self._ask_for_verdict()
-
-    def _on_frame(self, frame: Frame) -> None:
-        super()._on_frame(frame)
-        if frame.header["state"] == "running":
-            self._judging = None
-            if self.verdict:
-                self._tell_verdict("")
-        elif frame.header["format"] == "png":
-            self._ask_for_verdict()
-
-    def _ask_for_verdict(self) -> None:
-        """Has the worker say what has come of the run, where it rests."""
-        last, objective = (self._session.last, self._shown_objective()) if hasattr(self, "_session") else (None, None)
-        if last is None or objective is None or self._lookout.closed:
-            return
-        if self._judging and self._judging[0] is last and self._judging[1] is self.judge:
-            return  # it is only painted again, as for another view
-        self._judging = last, self.judge
-        told = last, self._subject.network, self.judge, objective, self._session.start
-        self._lookout.ask(functools.partial(_judged, *told), self._on_verdict, aside=True, key="verdict")
-
-    def _on_verdict(self, found: tuple[PictureStep, str]) -> None:
-        if self._session.state != "running" and self._session.last is found[0]:
-            self._tell_verdict(found[1])
-
-    def _tell_verdict(self, words: str) -> None:
-        with self._traits_lock:
-            self.verdict = words
-
-    def _shown_objective(self) -> Objective | None:
-        """The objective of what is shown; None if it shows one for each of several."""
-        past = self._session.past
-        held = [past.origin, *(changed for _, changed in past.changes)]
-        found = next((each["objective"] for each in reversed(held) if "objective" in each), None)
-        return found if isinstance(found, Objective) else None
-
-    def _current_notes(self) -> list[Note]:
-        return [*super()._current_notes(), *plain(*self._failed())]
-
-    def _failed(self) -> list[str]:
-        """That a visualisation has failed, if it has."""
-        last = self._session.last
-        if self._session.state != "finished" or not isinstance(last, AscentStep) or last.image.shape[1] != 3:
-            return []
-        if self._grey is None or self._grey[0] is not last:  # notes are asked for with each change of a slider
-            self._grey = last, bool(is_grey(last.image).all())
-        return [_GREY] if self._grey[1] else []
-
     def _picture(self) -> bytes:
         return encoded(grid.seen_as(self.result), lossless=True)
 
@@ -428,20 +364,8 @@ class DreamCanvas(LoopWidget, PaintedWidget, front_end="dream_canvas"):
         return f"{'Dream' if self.mode == 'dream' else 'Visualisation'} of {self.expression}"
 
 
-_GREY = (
-    "The picture is grey, as visualisations are that failed: what is climbed hardly changes here, the learning rate is "
-    "far too small, or the steps are too few."
-)
-
-
 def _run(network: Network, options: dict[str, Any]) -> Steps:
     return (dream_run if options["mode"] == "dream" else visualise_run)(network, options)
-
-
-def _judged(
-    last: PictureStep, network: Network, judge: Network | None, objective: Objective, start: Tensor
-) -> tuple[PictureStep, str]:
-    return last, verdict(network, judge, objective, start, last.image)
 
 
 def _usual_rate(parameter: str) -> float:
