@@ -7,6 +7,7 @@ import { fetchedOriginal } from "./original.js";
 import { panel } from "./panel.js";
 import { channelPicker, layerPicker } from "./pickers.js";
 import { painter, picture } from "./pictures.js";
+import { realPatches } from "./real_patches.js";
 import { el, follow, labelled, put } from "./shared.js";
 import { moreTerms, termRows } from "./terms.js";
 import { RUN_KEYS, standing, transport } from "./transport.js";
@@ -127,8 +128,9 @@ function render(context) {
     zoomable(screen);
     screen.sheet.append(channelTiles(panel));
     const painting = easel(panel, screen), stage = el("div", { class: "drawing" }, painting.root, tilePager(panel));
+    const real = realPatches(panel);
     return {
-      inside: [pictureInput(panel), el("div", { class: "body" }, stage, bar.root, inspector(panel))],
+      inside: [pictureInput(panel), el("div", { class: "body" }, stage, bar.root, real, inspector(panel))],
       keys: { ...bar.keys, ...painting.keys }, compared: { original: fetchedOriginal(panel), places: () => [screen] },
       show: (/** @type {Header} */ header, buffers) => {
         bar.show(header);

@@ -19,6 +19,7 @@ from nbvis.engine import (
     Names,
     Network,
     Objective,
+    Statistics,
     Steps,
     dreamable,
     octave_sizes,
@@ -34,6 +35,7 @@ from .looping import LoopWidget
 from .numbers import InvalidValueError, Number, OneOf, numbers, one_of
 from .page import page
 from .painted import PaintedWidget
+from .real_patches import RealPatchesWidget
 from .recipe import TAKEN, dream_recipe, visualise_recipe
 from .seeing import GRACE
 from .sheet import Cell
@@ -56,7 +58,7 @@ class _Open:
         return kind._opened if widget is None else super(DreamCanvas, widget).open
 
 
-class DreamCanvas(LoopWidget, JudgedWidget, PaintedWidget, front_end="dream_canvas"):
+class DreamCanvas(LoopWidget, JudgedWidget, RealPatchesWidget, PaintedWidget, front_end="dream_canvas"):
     """DeepDream and feature visualisation, live: what an objective likes grows in a photograph or out of noise.
 
     Args:
@@ -64,11 +66,14 @@ class DreamCanvas(LoopWidget, JudgedWidget, PaintedWidget, front_end="dream_canv
         image: (1, channels, height, width) or (channels, height, width) in [0, 1], or what else `as_images` takes; None
             to start from noise.
         objective: what to dream of; None for a layer in the middle of the network, or the layer and channel given.
+        statistics: of this network, as `collect` gives them, for the real patches beside the dream.
+        batches: those that the statistics are of, image batches or a data set as for an `ActivationStats`.
         options: any of the traits.
 
     Raises:
         TypeError: for an unknown option, with the near matches.
-        ValueError: for an image, layer, channel or number that cannot be; the message says what can.
+        ValueError: for an image, layer, channel or number that cannot be, or statistics of another network; the message
+            says what can.
         RuntimeError: if the network does not run on the image; its own error is attached.
 
     Example:
@@ -116,11 +121,14 @@ class DreamCanvas(LoopWidget, JudgedWidget, PaintedWidget, front_end="dream_canv
         network: Network | nn.Module,
         image: Images | Given | None = None,
         objective: Objective | None = None,
+        statistics: Statistics | None = None,
+        batches: Any = None,
         **options: Any,
     ):
         given = image if image is None or isinstance(image, Given) else taken(image, "DreamCanvas", options)
         network = dreamable(network)
         self._start_with(objective)
+        self._start_beside(network, statistics, batches)
         self._trial: Finding | None = None
         self._options: dict[str, Any] = {}
         side = min(1024, max(network.input_size or (224,)))
@@ -335,7 +343,7 @@ class DreamCanvas(LoopWidget, JudgedWidget, PaintedWidget, front_end="dream_canv
         facts |= {control["label"]: f"{getattr(self, name):g}" for name, control in self._shown_controls().items()}
         facts |= {"Notes": self.notes} if self.notes else {}
         cell = Cell(grid.seen_as(self.result), self._title(), self._far())
-        return page(cell.title, [cell], facts, self.recipe())
+        return page(cell.title, [cell, *self._patch_cells()], facts, self.recipe())
 
     def _shown_controls(self) -> dict[str, dict[str, Any]]:
         """The sliders of this way to draw."""

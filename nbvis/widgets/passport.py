@@ -116,12 +116,12 @@ def _maximal(
     layer = statistics[bearer.layer]
     found = found_patches(network, data, layer, bearer.channel, False, lambda done, total: tell(done, 2 * total))
     count, guided = len(found.patches), []
-    shown = tuple(each._replace(seen=_small(each.seen), whole=_small(each.whole)) for each in found.patches)
+    shown = tuple(each._replace(seen=reduced(each.seen), whole=reduced(each.whole)) for each in found.patches)
     kept = Maximal(shown, notes=found.notes)
     tell(count, 2 * count, kept)
     for place, each in enumerate(found.patches):
         try:
-            guided.append(_small(guided_picture(network, layer.name, bearer.channel, each, len(layer.shape) == 3)))
+            guided.append(reduced(guided_picture(network, layer.name, bearer.channel, each, len(layer.shape) == 3)))
         except ValueError as error:
             note = f"Nothing is sent back to the patches: {described(error)}"
             return kept._replace(notes=tuple(dict.fromkeys([*kept.notes, note])))
@@ -171,7 +171,7 @@ def tried(work: Callable[[], Any]) -> Any:
         raise ValueError(described(error)) from error
 
 
-def _small(image: Tensor) -> Tensor:
+def reduced(image: Tensor) -> Tensor:
     """An image no larger than patches are shown, so that the passports of many channels can be kept."""
     part = PATCH / max(image.shape[2:])
     if part >= 1:

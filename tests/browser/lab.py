@@ -24,7 +24,7 @@ from jupyter_client.session import Session
 from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Playwright, Request, expect
 
 TUTORIALS = Path(__file__).parents[2] / "notebooks"
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds after which what a test waits for counts as never coming; a busy machine takes a few."""
 COLD = 90_000
 """Milliseconds for the first page and kernel of a machine that has just started: nothing of them is in its memory."""
