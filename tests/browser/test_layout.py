@@ -124,6 +124,8 @@ def rests(panel: Locator) -> Locator:
     expect(panel.locator(".chip i.finished")).to_be_visible()
     expect(panel).to_have_attribute("data-shown", "finished")  # the words come before the pictures
     expect(panel.locator("[data-key='']")).to_have_count(0)  # pictures that are on their way
+    if panel.locator(".answers .patches button").count():
+        expect(panel.locator(".whole figcaption")).to_have_text(re.compile("^image "))
     if panel.locator(".passport .patches").count():
         expect(panel.locator(".passport .patches")).to_have_attribute("data-of", re.compile("true$"))
         expect(panel.locator(".chip i.finished")).to_be_visible()
