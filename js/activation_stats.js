@@ -118,6 +118,7 @@ function render(context) {
           const waiting = frame.state === "running" ? `${doing || "Computing"} …` : "";
           if (frame.format) {
             last = frame;
+            panel.root.dataset.shown = frame.state;
             layers.show(frame.overview);
             channels.show(frame.page, buffers, waiting);
             chosen.show(frame.chosen, buffers, waiting);

@@ -6,8 +6,8 @@ import { ask, follow } from "./shared.js";
  * @import { Picture } from "./pictures.js"
  * @typedef {{
  *   now(): ImageBitmap | null, fetch?(): Promise<void>, known?(call: (there: boolean) => void): void,
- * }} Original the picture that was given, how it comes where it is not there yet, and, where there may be none, what
- * tells whether there is one
+ * }} Original the picture that was given, how it comes where it is not there yet, and what tells then, with each
+ * other one, whether there is one
  * @typedef {{original: Original, places(): Picture[]}} Compared the pictures that it is seen in the place of
  */
 
@@ -47,7 +47,7 @@ export function holdForOriginal({ signal, complain }, { original, places }) {
   window.addEventListener("keyup", ({ key }) => { if (key === "g") set(false); }, { signal });
   window.addEventListener("blur", () => set(false), { signal });
   original.known?.((there) => {
-    if (!there) set(false);
+    set(false); // what was held was the one before
     act.hidden = !there;
   });
   return { button: act, hold: () => set(true) };
@@ -70,6 +70,6 @@ export function fetchedOriginal({ model, signal }) {
     bitmap = found;
   };
   const known = (/** @type {(there: boolean) => void} */ call) =>
-    follow({ model, signal }, ["picture"], () => call(model.get("picture") !== "none"));
+    follow({ model, signal }, ["picture", "_pictures_taken"], () => call(model.get("picture") !== "none"));
   return { now: () => bitmap, fetch, known };
 }

@@ -81,19 +81,23 @@ export function gallery(root, make) {
 }
 
 /**
- * Paints frames: gives each one's pictures, unless a newer one has come, and acknowledges it once it is on screen.
- * @template {{frame: number}} Frame
+ * Paints frames: gives each one's pictures, unless a newer one has come, and acknowledges it once it is on screen. The
+ * panel's `data-shown` is the state that the pictures are of, which follows the one in words.
+ * @template {{frame: number, state: string}} Frame
  * @param {Panel} panel @param {(frame: Frame, pictures: (ImageBitmap | null)[]) => void} paint
  * @returns {(frame: Frame, buffers: (ArrayBuffer | ArrayBufferView | undefined)[]) => Promise<void>}
  */
-export function painter({ model, signal, view }, paint) {
+export function painter({ model, signal, view, root }, paint) {
   let newest = 0;
   return async (frame, buffers) => {
     newest = Math.max(newest, frame.frame);
     try {
       const pictures = await Promise.all(buffers.map((buffer) => buffer ? decoded(buffer) : null));
       if (signal.aborted || frame.frame < newest) pictures.forEach((each) => each?.close());
-      else paint(frame, pictures);
+      else {
+        paint(frame, pictures);
+        root.dataset.shown = frame.state;
+      }
     } finally {
       await onScreen();
       if (!signal.aborted) tell(model, { type: "drawn", view, frame: frame.frame });

@@ -11,6 +11,7 @@ from ipywidgets.widgets.widget import _instances
 from playwright.sync_api import Locator, Page
 
 from nbvis.widgets.base import Widget
+from tests.browser.lab import becomes, until
 
 # What anywidget's model does, and nothing more; its kernel is asked for news every 20 ms.
 MODEL = """
@@ -121,7 +122,7 @@ class Pipe:
         self.comm_id = uuid.uuid4().hex
         self._sent: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._hear: Callable[[dict[str, Any]], None] = lambda message: None
-        self.cut = False
+        self.cut, self.questions = False, 0
 
     def on_msg(self, call: Callable[[dict[str, Any]], None]) -> None:
         """What to do with a message from the page."""
@@ -138,6 +139,7 @@ class Pipe:
 
     def news(self) -> list[dict[str, Any]]:
         """What was sent since the last question."""
+        self.questions += 1
         return [] if self.cut else [self._sent.get() for _ in range(self._sent.qsize())]
 
     def deliver(self, message: dict[str, Any]) -> None:
@@ -175,3 +177,42 @@ def show(page: Page, widget: Widget, place: str = "JupyterLab", *, answers: bool
     given = {"esm": str(widget._esm), "css": str(widget._css), "state": state, "shadow": place == "marimo"}
     page.evaluate("(given) => show(given)", given)
     return page.locator(".nbvis")
+
+
+def heard(page: Page, widget: Widget) -> None:
+    """Waits until page and widget have heard all that the other has sent so far."""
+    pipe = widget.comm
+    assert isinstance(pipe, Pipe)
+    enough = pipe.questions + 2  # the page asks once more when it has taken what it got
+    until(lambda: pipe.questions >= enough, page, "each other's messages")
+
+
+class Ear:
+    """Counts the pictures that a page takes, those that the widget is asked for, and those that it has answered."""
+
+    def __init__(self, page: Page, widget: Widget):
+        self.asked = self.answered = self.most = 0
+        self._page = page
+        hear, send = widget._handle_custom_msg, widget.send
+
+        def heard(content: dict, buffers: list) -> None:
+            if content["type"] == "choose":
+                self.asked += 1
+                self.most = max(self.most, self.asked - self.answered)
+            hear(content, buffers)
+
+        def sent(content: dict, buffers: list | None = None) -> None:
+            self.answered += content["type"] == "reply"
+            send(content, buffers)
+
+        widget._handle_custom_msg, widget.send = heard, sent  # type: ignore[method-assign]
+        page.evaluate("""() => {
+          const take = HTMLCanvasElement.prototype.toBlob;
+          window.taken = 0;
+          HTMLCanvasElement.prototype.toBlob = function (...given) { taken += 1; return take.apply(this, given); };
+        }""")
+
+    def rests(self) -> None:
+        """Waits until each picture that was taken is answered."""
+        taken = self._page.evaluate("taken")
+        becomes(lambda: (self.asked, self.answered), (taken, taken), self._page, "pictures asked for and answered")

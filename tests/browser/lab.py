@@ -48,6 +48,7 @@ window.thumb = (source) => {
   const small = Object.assign(document.createElement("canvas"), { width: 32, height: 32 });
   const context = small.getContext("2d", { willReadFrequently: true });
   context.imageSmoothingQuality = "high";
+  if (!source.width) return []; // no picture: it is neither like another one nor unlike it
   context.drawImage(source, 0, 0, 32, 32);
   return [...context.getImageData(0, 0, 32, 32).data].filter((_, at) => at % 4 < 3);
 };
@@ -92,6 +93,19 @@ def becomes(found: Callable[[], Any], value: Any, page: Page, what: str) -> None
         until(same, page, what)
     except AssertionError as error:
         raise AssertionError(f"{error}: {last[0]!r} is not {value!r}") from None
+
+
+def stands(found: Callable[[], Any], page: Page, what: str) -> Any:
+    """Asks again and again until what is found stays as it is while the screen is drawn twice, and returns it."""
+    last: list[Any] = [found()]
+
+    def same() -> bool:
+        page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+        before, last[0] = last[0], found()
+        return bool(last[0] == before)
+
+    until(same, page, f"{what} at rest")
+    return last[0]
 
 
 def run_tutorial(open_notebook: Callable[..., "Notebook"], name: str) -> "Notebook":
@@ -334,7 +348,8 @@ class Notebook:
 
     def done(self, index: int) -> Locator:
         """Waits until a cell that runs is done, and returns it."""
-        self.page.wait_for_function(f"() => {self._model(index)}.executionCount !== null")
+        count = f"() => {self._model(index)}.executionCount !== null"
+        self.page.wait_for_function(count, timeout=COLD)  # it may be the first to import torch
         return self.cell(index)
 
     def run(self, index: int) -> Locator:
@@ -358,6 +373,16 @@ class Notebook:
     def gives(self, expression: str, value: Any) -> None:
         """Waits until an expression has a value in the kernel."""
         becomes(lambda: self.kernel(expression), value, self.page, expression)
+
+    def keeps(self, expression: str) -> str:
+        """Waits until the picture beside a view, which is saved, is that of an expression in the kernel; as base64."""
+        saved = "(data) => JSON.stringify(jupyterapp.shell.currentWidget.content.model.toJSON()).includes(data)"
+
+        def kept() -> str:
+            data = self.kernel(f"__import__('base64').b64encode({expression}).decode()")
+            return data if self.page.evaluate(saved, data) else ""
+
+        return until(kept, self.page, f"{expression} beside the view")
 
     def save(self) -> None:
         """Writes the notebook with what it shows to the disk."""
@@ -419,8 +444,10 @@ class Panel:
         return int(self.canvas.get_attribute("data-frame") or 0)
 
     def rests(self) -> None:
-        """Waits until the picture that stays is on screen."""
+        """Waits until the picture that stays, of the state that the panel says, is on screen."""
         expect(self.canvas).to_have_attribute("data-format", "png")
+        told = "canvas.closest('.nbvis').querySelector(`.chip i.${canvas.closest('.nbvis').dataset.shown}`)"
+        self.where(f"canvas.dataset.format === 'png' && {told}")
 
     def crisp_in_both_themes(self, notebook: Notebook, shot: Callable[[str, Locator], None], prefix: str) -> None:
         """Checks, on a screen of two pixels a point, that its picture has each of them and that it follows the theme.
@@ -468,6 +495,7 @@ class Panel:
 
     def thumb(self) -> list[int]:
         """What is on the canvas, small."""
+        self.where("thumb(canvas).length")
         return self.canvas.evaluate("(canvas) => thumb(canvas)")
 
     def is_again(self, before: list[int], within: float = 0.0) -> None:

@@ -46,6 +46,7 @@ def finished(panel: Locator) -> Locator:
     if panel.locator("footer .primary").count():
         panel.get_by_role("button", name=re.compile("Play|Collect")).click()
     expect(panel.locator(".chip i.finished")).to_be_visible()
+    expect(panel).to_have_attribute("data-shown", "finished")
     if panel.locator(".passport .patches").count():
         expect(panel.locator(".passport .patches")).to_have_attribute("data-of", re.compile("true$"))
         expect(panel.locator(".chip i.finished")).to_be_visible()
@@ -71,8 +72,11 @@ def test_axe_finds_nothing(widget: Widget, theme: str, new_page: New) -> None:
     clean(page)
     for button in ("Save", "Help", *(["Picture"] if isinstance(widget, PictureWidget) else [])):
         panel.get_by_role("button", name=re.compile(f"^{button}")).click()
+        popup = panel.locator(".popup").filter(visible=True)
+        expect(popup).to_be_visible()
         clean(page)
         page.keyboard.press("Escape")
+        expect(popup).to_have_count(0)
     if panel.locator(".combobox").count():
         panel.get_by_role("combobox").and_(page.locator(":not(.formula)")).first.click()
         expect(panel.get_by_role("listbox")).to_be_visible()
@@ -88,7 +92,11 @@ def test_a_panel_has_a_role_and_a_name_and_no_landmarks(widget: Widget, new_page
         expect(panel.get_by_role(role)).to_have_count(0)
 
 
-@pytest.mark.parametrize("widget", ["DreamCanvas", "DropoutInverter"], indirect=True)
+ENDLESS = {"DreamCanvas": {"endless": True}, "DropoutInverter": {"steps": 10_000, "tolerance": 1e-8}}
+"""What makes a run longer than any test."""
+
+
+@pytest.mark.parametrize("widget", list(ENDLESS), indirect=True)
 def test_what_happens_is_said_now_and_then(widget: Widget, new_page: New) -> None:
     page, name = new_page(), type(widget).__name__
     page.add_init_script("performance.now = () => window.ahead ?? 0;")
@@ -101,7 +109,8 @@ def test_what_happens_is_said_now_and_then(widget: Widget, new_page: New) -> Non
       window.heard = [];
       new MutationObserver(() => heard.push(said.textContent)).observe(said, { childList: true });
     }""")
-    widget.steps = 200
+    for trait, value in ENDLESS[name].items():
+        setattr(widget, trait, value)
     panel.get_by_role("button", name="Play").click()
     canvas = panel.locator("canvas").first
     page.wait_for_function("([canvas]) => canvas.dataset.frame > 5", arg=[canvas.element_handle()])

@@ -1,9 +1,11 @@
 """A reader collects statistics in JupyterLab, finds what is wrong, and looks at what a channel answers to."""
 
 import csv
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -114,18 +116,18 @@ def test_it_collects_live_and_rests_and_goes_on(open_notebook: Open, shot: Shot)
     until(lambda: notebook.kernel("stats.images") > first, notebook.page, "it goes on")
     expect(stats.root.locator(".status")).to_contain_text("to go")
     shot("statistics-collecting", notebook.page)
-    stats.tile(int(stats.tiles.first.get_attribute("data-channel") or 0)).click()
+    stats.tiles.first.click()
     expect(stats.patches).to_have_count(9)  # while it collects
     stats.button("Pause").click()
     stats.says("paused")
-    assert notebook.kernel("stats.wait(30)")  # for the batch that was on its way
+    notebook.until("stats.wait(0)")  # the batch that was on its way has come
     images = notebook.kernel("stats.images")
     assert 0 < images < 3000
     expect(stats.root.locator(".status")).to_contain_text(f"{images:,} images")
     stats.layer("1").click()
     expect(stats.root.locator(".channels .heading")).to_contain_text("ReLU · 12 × 44 × 44")
     stats.says("paused")
-    assert notebook.kernel("(stats.state, stats.images, stats.result.images)") == ("paused", images, images)
+    notebook.gives("(stats.state, stats.images, stats.result.images)", ("paused", images, images))
     stats.root.press("Space")
     stats.says("collecting")
     notebook.until(f"stats.images > {images}")
@@ -179,13 +181,16 @@ def test_bars_are_those_of_the_engine(open_notebook: Open) -> None:
     zeros = stats.notebook.kernel("int((stats.result['3'].zero_fraction * stats.result['3'].count)[5].round())")
     place = stats.notebook.kernel("int((stats.result['3'].edges <= 0).sum()) - 1")
     counts[place] -= zeros
-    heights = [40 - float(up) for up in re.findall(r"V([\d.]+)H", path.get_attribute("d") or "")]
-    expected = [max(38 * count / max(counts), 0.8) for count in counts if count]
-    assert heights == pytest.approx(expected, abs=0.01)
-    log = stats.root.get_by_role("switch", name="Log counts")
-    log.check()
-    until(lambda: path.get_attribute("d") and heights != re.findall(r"V([\d.]+)H", path.get_attribute("d") or ""),
-          stats.page, "the bars are logarithms")  # fmt: skip
+
+    def heights() -> list[float]:
+        return [40 - float(up) for up in re.findall(r"V([\d.]+)H", path.get_attribute("d") or "")]
+
+    def expected(counts: list[float]) -> Any:
+        return pytest.approx([max(38 * count / max(counts), 0.8) for count in counts if count], abs=0.01)
+
+    becomes(heights, expected(counts), stats.page, "the bars")
+    stats.root.get_by_role("switch", name="Log counts").check()
+    becomes(heights, expected([math.log1p(count) for count in counts]), stats.page, "the logarithms")
     stats.notebook.gives("stats.log", True)
 
 
@@ -201,10 +206,12 @@ def test_the_pair_under_the_mouse_is_read_and_zoomed_in_on(open_notebook: Open, 
     expect(stats.readout).to_contain_text(f"channels {order[20]} × {order[32]} ·")
     stats.page.keyboard.press("+")
     stats.notebook.until("len(stats.zoom) == 3 and stats.zoom[2] == 30")
+    expect(stats.button("All")).to_be_enabled()  # the panel has heard of it
     stats.drawn()
     shot("statistics-zoomed", stats.page)
     stats.button("All").click()
     stats.notebook.gives("stats.zoom", [])
+    expect(stats.button("All")).to_be_disabled()
     stats.drawn()
     stats.page.mouse.click(*stats.at(3, 3, 60))
     stats.notebook.until("stats.zoom and stats.zoom[2] == 30 and stats.zoom[0] < 4")
@@ -221,11 +228,12 @@ def test_a_channel_shows_its_patches_where_they_are_and_what_goes_with_it(open_n
     stats.patches.nth(4).hover()
     expect(caption).to_contain_text(f"image {images[4]} ·")
     spot = stats.notebook.kernel("stats._scene().shown.patches.patches[4].box")
-    whole = stats.root.locator(".whole .stage").bounding_box()
-    found = box.bounding_box()
-    assert whole and found
-    assert (found["y"] - whole["y"]) / whole["height"] == pytest.approx(spot[0], abs=0.02)
-    assert (found["x"] + found["width"] - whole["x"]) / whole["width"] == pytest.approx(spot[3], abs=0.02)
+    corner = """(box) => {
+      const [spot, whole] = [box, box.closest(".stage")].map((part) => part.getBoundingClientRect());
+      return [(spot.top - whole.top) / whole.height, (spot.right - whole.left) / whole.width];
+    }"""
+    top_right = pytest.approx([spot[0], spot[3]], abs=0.02)
+    becomes(lambda: box.evaluate(corner), top_right, stats.page, "the box around the patch")
     shot("statistics-channel", stats.page)
     mate = stats.root.locator(".mates button").first
     other = int(mate.locator("b").text_content() or 0)
@@ -251,6 +259,7 @@ def test_the_lowest_patches_take_the_place_of_the_highest(open_notebook: Open, s
     expect(stats.root.get_by_role("heading", name="Minimal patches")).to_be_visible()
     expect(heading).to_have_count(0)
     expect(stats.patches.nth(5)).to_have_attribute("title", re.compile(f"in image {lowest[5]}$"))
+    expect(stats.root.locator(".patches")).not_to_have_attribute("data-key", "")  # all of them have come
     stats.patches.nth(4).hover()
     expect(caption).to_contain_text(f"image {lowest[4]} ·")
     shot("statistics-lowest", stats.page)
@@ -287,7 +296,7 @@ def test_pausing_is_said_while_a_batch_is_on_its_way(open_notebook: Open, shot: 
     stats.button("Pause").click()
     stats.says("pausing")
     expect(stats.root.locator(".status")).to_have_text("Pausing after this batch…")
-    assert notebook.kernel("(stats.state, stats.running)") == ("running", False)
+    notebook.gives("(stats.state, stats.running)", ("running", False))
     shot("statistics-pausing", stats.page)
     notebook.kernel("gate.set()")
     stats.says("paused")

@@ -12,7 +12,7 @@ from nbvis import DreamCanvas, SaliencyView, demo
 from nbvis.engine import Network
 from nbvis.widgets.base import Widget
 from tests.browser.hosts import DARK, KEYS, PLACES, Pipe, show
-from tests.browser.lab import until
+from tests.browser.lab import becomes, stands, until
 
 LIVES = "Run this cell to bring it back to life."
 NONE = "No kernel answers."
@@ -35,7 +35,7 @@ def canvas() -> Iterator[DreamCanvas]:
 
 def paints(panel: Locator) -> Locator:
     """The panel, once its first picture is there."""
-    expect(panel.locator("canvas").first).to_have_attribute("data-frame", "1")
+    expect(panel).to_have_attribute("data-shown", "ready")
     return panel
 
 
@@ -44,7 +44,7 @@ def test_a_panel_has_the_theme_of_its_place(place: str, canvas: Widget, new_page
     page = new_page()
     page.emulate_media(color_scheme="dark")  # the system's, which the place overrules
     panel = paints(show(page, canvas, place))
-    assert panel.evaluate(LUMINANCE) > 200
+    until(lambda: panel.evaluate(LUMINANCE) > 200, page, "the panel is light")
     page.emulate_media(color_scheme="light")
     page.evaluate(DARK[place])
     until(lambda: panel.evaluate(LUMINANCE) < 60, page, "the panel is dark")
@@ -88,7 +88,7 @@ def test_only_keys_with_control_or_meta_reach_the_place(place: str, canvas: Widg
         control.focus()
         for key in ("x", "d", "0", "Escape", "Alt+m", "Control+s", "Meta+k"):
             page.keyboard.press(key)
-    assert set(page.evaluate("keys")) == {"Control", "Meta", "s", "k"}
+    becomes(lambda: set(page.evaluate("keys")), {"Control", "Meta", "s", "k"}, page, "the keys that came out")
 
 
 @pytest.mark.parametrize("place", [place for place in PLACES if place != "marimo"])
@@ -121,6 +121,7 @@ def test_without_a_kernel_the_saved_picture_says_so(place: str, canvas: Widget, 
         expect(panel).to_be_hidden()
     else:
         expect(panel.get_by_text(NONE)).to_be_visible()
+        stands(lambda: panel.evaluate("(root) => root.offsetHeight"), page, "the panel")
         assert len(set(heights.json_value())) == 1
 
 
@@ -163,18 +164,20 @@ def test_a_panel_that_dies_stays_as_it_is(
     page = new_page()
     shown = canvas if widget == "DreamCanvas" else SaliencyView(demo.network("cpu"), demo.photo("coffee", size=128))
     panel = show(page, shown, place)
-    expect(panel.locator(".chip i")).to_have_class("ready" if widget == "DreamCanvas" else "finished")
+    state = "ready" if widget == "DreamCanvas" else "finished"
+    expect(panel.locator(".chip i")).to_have_class(state)
+    expect(panel).to_have_attribute("data-shown", state)
     boxes = (
         "(root) => [root, ...root.querySelectorAll('canvas, button, h4')].map((part) => part.getBoundingClientRect().y)"
     )
-    before = panel.evaluate(boxes)
+    before = stands(lambda: panel.evaluate(boxes), page, "the panel")
     pipe = shown.comm
     assert isinstance(pipe, Pipe)
     pipe.cut = True
     panel.get_by_role("button", name="Restart" if widget == "DreamCanvas" else "Measure").click()
     expect(panel.get_by_text(NONE)).to_be_visible()
     shot(f"dead-{widget}-{place}", page)
-    assert panel.evaluate(boxes) == before
+    becomes(lambda: panel.evaluate(boxes), before, page, "the places of its parts")
     expect(panel.locator("canvas").first).to_be_visible()
     assert panel.evaluate(
         "(root) => [...root.querySelectorAll('button, input')].every((part) => part.closest('[inert]'))"

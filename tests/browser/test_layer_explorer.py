@@ -13,7 +13,7 @@ from torch import nn
 from nbvis import LayerExplorer, demo
 from nbvis.engine import collect
 from tests.browser.hosts import show
-from tests.browser.lab import NO_MODEL, Lab, Notebook, Panel, becomes, until
+from tests.browser.lab import NO_MODEL, Lab, Notebook, Panel, becomes, stands, until
 
 KEYS = Path(__file__).parents[2] / "js/explorer_keys.js"
 MAKE = """
@@ -77,13 +77,18 @@ class Explorer(Panel):
     def settles(self) -> None:
         """Waits until all that is shown answers what was asked."""
         self.state("finished")
+        expect(self.root).to_have_attribute("data-shown", "finished")
         expect(self.root.locator(".stale")).to_have_count(0)
 
     def is_right(self, *keys: str) -> None:
         """Waits until the canvases show what Python has painted."""
+
+        def same(key: str) -> bool:
+            painted = self.notebook.kernel(PNG.format(key))
+            return bool(painted) and self.pane(key).evaluate(FROM_PNG, painted[0]) == 0
+
         for key in keys:
-            (data,) = self.notebook.until(PNG.format(key))
-            until(lambda key=key, data=data: self.pane(key).evaluate(FROM_PNG, data) == 0, self.page, key)
+            until(lambda key=key: same(key), self.page, key)
 
     def button(self, name: str) -> Locator:
         """The button with this text."""
@@ -133,8 +138,9 @@ def test_it_opens_with_pictures_that_are_right(open_notebook: Open, shot: Shot) 
     )
     side = len(rows)
     for row, column in [(0, 0), (2, 5), (side - 1, 1), (3, side - 1)]:
-        seen = panel.pane("channel").evaluate(PIXEL, [(column + 0.5) / side, (row + 0.5) / side])
-        assert seen == pytest.approx([255 * (rows[row][column] - low) / (high - low)] * 3, abs=2)
+        place = [(column + 0.5) / side, (row + 0.5) / side]
+        grey = pytest.approx([255 * (rows[row][column] - low) / (high - low)] * 3, abs=2)
+        becomes(lambda place=place: panel.pane("channel").evaluate(PIXEL, place), grey, panel.page, "a pixel")
     names = panel.layers.get_by_role("option").evaluate_all("(rows) => rows.map((row) => row.dataset.layer)")
     assert names == kernel("[each['name'] for each in explorer.layers]")
     expect(panel.item("_blocks.5")).to_have_attribute("aria-selected", "true")
@@ -142,10 +148,12 @@ def test_it_opens_with_pictures_that_are_right(open_notebook: Open, shot: Shot) 
         "(row) => { const [a, b] = [row, row.parentElement].map((part) => part.getBoundingClientRect());"
         " return a.top >= b.top && a.bottom <= b.bottom; }"), panel.page, "the chosen layer is in sight")  # fmt: skip
     expect(panel.item("_blocks.5")).to_contain_text(re.compile(r"80 × 7².*sees \d+ px"))
-    expect(panel.root.locator("footer .status")).to_have_text(kernel("explorer.status"))
+    status = panel.root.locator("footer .status")
+    until(lambda: status.text_content() == kernel("explorer.status"), panel.page, "the status")
     likely = panel.root.get_by_role("table", name="Likeliest classes").get_by_role("rowheader")
-    assert likely.all_text_contents() == kernel("[each['label'] for each in explorer.top]")
-    assert panel.border.evaluate(BOX) == near(panel.tile(21))
+    labels = kernel("[each['label'] for each in explorer.top]")
+    becomes(likely.all_text_contents, labels, panel.page, "the likeliest classes")
+    becomes(lambda: panel.border.evaluate(BOX), near(panel.tile(21)), panel.page, "the border")
     shot("explorer", panel.page)
 
 
@@ -168,7 +176,7 @@ def test_a_click_on_a_tile_chooses_that_channel_at_once(open_notebook: Open) -> 
     expect(panel.root.locator("figure[data-key=channel] .title")).to_have_text(re.compile("^Channel 12"))
     panel.settles()
     panel.is_right("channel", "back")
-    assert panel.border.evaluate(BOX) == near(panel.tile(12))
+    becomes(lambda: panel.border.evaluate(BOX), near(panel.tile(12)), panel.page, "the clicked tile has the border")
     panel.notebook.kernel("setattr(explorer, 'channel', 5)")
     becomes(lambda: panel.border.evaluate(BOX), near(panel.tile(5)), panel.page, "Python's choice has the border")
 
@@ -183,7 +191,8 @@ def test_what_the_mouse_is_at_is_read(open_notebook: Open) -> None:
     expect(panel.readout).to_have_text(re.compile(r"^channel 37 · row 2, column 4 · "))
     said = float((panel.readout.text_content() or "").split()[-1].replace("−", "-"))
     assert said == pytest.approx(values[2][4], rel=1e-3)
-    assert panel.root.locator(".tile:not(.chosen)").evaluate(BOX) == near([left, top, width, height])
+    tile = panel.root.locator(".tile:not(.chosen)")
+    becomes(lambda: tile.evaluate(BOX), near([left, top, width, height]), panel.page, "the tile has a border")
     move(*panel.on_page("channel", 0.5 / side, 0.5 / side))
     expect(panel.readout).to_contain_text("channel 21 · row 0, column 0")
     expect(panel.root.locator(".tile:not(.chosen)")).to_be_hidden()
@@ -200,10 +209,13 @@ def test_a_click_on_a_picture_chooses_the_place(open_notebook: Open, shot: Shot)
     kernel, here, box = panel.notebook.kernel, panel.root.locator(".here"), panel.root.locator(".box")
     strongest = kernel("divmod(explorer.result[21].argmax().item(), explorer.result.shape[2])")
     side = kernel("explorer.result.shape[1]")
-    assert here.evaluate(BOX) == near([strongest[1] / side, strongest[0] / side, 1 / side, 1 / side])
+    becomes(
+        lambda: here.evaluate(BOX), near([strongest[1] / side, strongest[0] / side, 1 / side, 1 / side]), panel.page,
+        "the strongest place",
+    )  # fmt: skip
     panel.page.mouse.click(*panel.on_page("channel", 5.5 / side, 1.5 / side))
     panel.notebook.gives("explorer.place", [1, 5])
-    assert here.evaluate(BOX) == near([5 / side, 1 / side, 1 / side, 1 / side])
+    becomes(lambda: here.evaluate(BOX), near([5 / side, 1 / side, 1 / side, 1 / side]), panel.page, "the place")
 
     def clipped(place: str) -> list[float]:
         top, left, bottom, right = (min(max(edge / 112, 0), 1) for edge in kernel(
@@ -394,7 +406,7 @@ def test_another_picture_is_large_at_a_click(open_notebook: Open, shot: Shot) ->
     panel.is_right("layer", "channel")
     shot("explorer-large", panel.page)
     panel.button("All channels").click()
-    until(lambda: width("layer") == wide, panel.page, "all channels are large again")
+    until(lambda: width("layer") > 0.9 * wide, panel.page, "all channels are large again")
 
 
 def test_the_help_lists_every_key(open_notebook: Open) -> None:
@@ -427,7 +439,7 @@ def test_without_its_kernel_it_shows_the_last_pictures(open_notebook: Open, lab:
     expect(panel.root.locator("figure[data-key=channel] .title")).to_have_text(re.compile("^Channel 37"))
     panel.settles()
     before = panel.thumb()
-    last = notebook.kernel("__import__('base64').b64encode(explorer._picture()).decode()")
+    last = notebook.keeps("explorer._picture()")
     notebook.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
     panel.canvas.focus()
     notebook.page.keyboard.press("l")
@@ -492,15 +504,16 @@ def test_a_finger_chooses_a_channel_and_a_place(browser: Browser, shot: Shot) ->
     page = browser.new_page(viewport={"width": 400, "height": 900}, has_touch=True)
     panel = show(page, made)
     expect(panel.locator(".chip i.finished")).to_be_visible()
+    expect(panel).to_have_attribute("data-shown", "finished")
     grid = made._scene()._atlas[0]
     assert grid
     (top, left), (height, width) = grid.grid.place(37), grid.grid.size
     for key, across, down in [("layer", (left + 3) / width, (top + 3) / height), ("channel", 0.5 / 7, 1.5 / 7)]:
         canvas = panel.locator(f"canvas[data-pane={key}]")
         canvas.scroll_into_view_if_needed()
-        box = canvas.bounding_box()
-        assert box
+        box = stands(canvas.bounding_box, page, "the picture")
         page.touchscreen.tap(box["x"] + across * box["width"], box["y"] + down * box["height"])
+        expect(panel.locator("figure[data-key=channel]:not(.stale) .title")).to_have_text(re.compile("^Channel 37"))
     until(lambda: (made.channel, made.place) == (37, [1, 0]), page, "what was tapped is chosen")
     expect(panel.locator(".readout")).to_contain_text("channel 37 · row 1, column 0")
     page.close()
@@ -514,6 +527,7 @@ def test_a_picture_that_is_on_the_screen_is_not_decoded_again(new_page: Callable
     for key in ("input", "layer", "channel", "back"):
         expect(panel.locator(f"figure[data-key={key}]:not(.stale, .empty)")).to_have_count(1)
     expect(panel.locator(".chip i.finished")).to_be_visible()
+    expect(panel).to_have_attribute("data-shown", "finished")
     page.evaluate("""() => {
       const make = createImageBitmap;
       window.decoded = [];

@@ -14,6 +14,7 @@ from nbvis import ActivationStats, DreamCanvas, DropoutInverter, LayerExplorer, 
 from nbvis.engine import Network, collect
 from nbvis.widgets.base import Widget
 from tests.browser.hosts import DARK, show
+from tests.browser.lab import becomes, stands, until
 
 Shot = Callable[[str, Page | Locator], None]
 
@@ -59,6 +60,7 @@ WRONG = """(root) => {
   return wrong;
 }"""
 SCROLLS = "(root) => [root, document.documentElement].filter((e) => e.scrollWidth > e.clientWidth).length"
+SIDEWAYS = "(box) => Math.max(0, box.scrollWidth - box.clientWidth)"
 
 
 BLOCKS = [f"_blocks.{number}" for number in range(16)]
@@ -120,7 +122,10 @@ def rests(panel: Locator) -> Locator:
     if panel.locator("footer .primary").count():
         panel.get_by_role("button", name=re.compile("Play|Collect")).click()
     expect(panel.locator(".chip i.finished")).to_be_visible()
+    expect(panel).to_have_attribute("data-shown", "finished")  # the words come before the pictures
     expect(panel.locator("[data-key='']")).to_have_count(0)  # pictures that are on their way
+    if panel.locator(".answers .patches button").count():
+        expect(panel.locator(".whole figcaption")).to_have_text(re.compile("^image "))
     if panel.locator(".passport .patches").count():
         expect(panel.locator(".passport .patches")).to_have_attribute("data-of", re.compile("true$"))
         expect(panel.locator(".chip i.finished")).to_be_visible()
@@ -131,11 +136,21 @@ def fits(panel: Locator, what: str, shot: Shot) -> None:
     """Looks at a panel at every width."""
     page = panel.page
     for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 1000})
-        page.wait_for_function("([root, width]) => root.clientWidth <= width", arg=[panel.element_handle(), width])
+        widen(page, width)
         shot(f"{what}-{width}", panel)
-        assert panel.evaluate(WRONG) == [], f"{what} at {width} px"
-        assert panel.evaluate(SCROLLS) == 0, f"{what} at {width} px"
+        is_right(panel, f"{what} at {width} px")
+
+
+def widen(page: Page, width: int) -> None:
+    """Makes the window so wide, and waits until it is."""
+    page.set_viewport_size({"width": width, "height": 1000})
+    page.wait_for_function("(width) => innerWidth === width", arg=width)
+
+
+def is_right(panel: Locator, what: str) -> None:
+    """Waits until nothing is wrong with the boxes of a panel."""
+    becomes(lambda: panel.evaluate(WRONG), [], panel.page, what)
+    becomes(lambda: panel.evaluate(SCROLLS), 0, panel.page, f"what scrolls, {what}")
 
 
 @pytest.mark.parametrize("widget", WIDGETS, indirect=True)
@@ -152,7 +167,7 @@ def test_a_panel_looks_the_same_beside_the_others(widget: Widget, new_page: Call
       const { x, y, width, height } = part.getBoundingClientRect();
       return `${part.localName}.${part.className} ${x} ${y} ${width} ${height}`;
     })"""
-    before = panel.evaluate(boxes)
+    before = stands(lambda: panel.evaluate(boxes), page, "the panel")
     for kind in (
         DreamCanvas,
         SaliencyView,
@@ -162,7 +177,7 @@ def test_a_panel_looks_the_same_beside_the_others(widget: Widget, new_page: Call
     ):  # each panel that is opened later brings its own
         style = "(css) => document.body.append(Object.assign(document.createElement('style'), { textContent: css }))"
         page.evaluate(style, str(kind._css))
-    assert panel.evaluate(boxes) == before
+    becomes(lambda: panel.evaluate(boxes), before, page, "its boxes")
 
 
 @pytest.mark.parametrize("name", WIDGETS)
@@ -202,7 +217,7 @@ def test_the_sizes_to_work_at_fit_every_width(name: str, new_page: Callable[...,
     expect(size.locator("option").last).to_have_text("1,200 × 1,800 · 5.5 times the time and memory")
     size.select_option(label="171 × 256 · 0.11 times the time and memory")
     expect(size.locator("option:checked")).to_have_text("171 × 256 · now")
-    assert made.working_size == 256
+    becomes(lambda: made.working_size, 256, panel.page, "the working size")
     expect(panel.get_by_text("Worked on at 171 × 256 of 1,200 × 1,800 pixels")).to_be_visible()
     fits(panel, f"sizes-{name}", shot)
     made.close()
@@ -219,7 +234,7 @@ def test_what_opens_fits_every_width(widget: Widget, opened: str, new_page: Call
     page = new_page()
     panel = rests(show(page, widget))
     for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 1000})
+        widen(page, width)
         part = (
             panel.locator(".combobox input:not(.formula):visible").first
             if opened == "list"
@@ -229,8 +244,8 @@ def test_what_opens_fits_every_width(widget: Widget, opened: str, new_page: Call
         box = panel.locator(".popup, .options").filter(visible=True)
         expect(box).to_be_visible()
         shot(f"layout-{type(widget).__name__}-{opened}-{width}", page)
-        assert panel.evaluate(WRONG) == [], f"{opened} at {width} px"
-        assert box.evaluate("(box) => box.scrollWidth - box.clientWidth") <= 0
+        becomes(lambda: panel.evaluate(WRONG), [], page, f"{opened} at {width} px")
+        becomes(lambda box=box: box.evaluate(SIDEWAYS), 0, page, f"how far {opened} scrolls sideways")
         page.keyboard.press("Escape")
         expect(box).to_have_count(0)
 
@@ -271,11 +286,13 @@ def test_the_controls_stay_beside_many_maps(maps: int, new_page: Callable[..., P
     panel = rests(show(page, widget))
     expect(panel.locator("figure:not(.empty)")).to_have_count(maps + 1)
     for width in (1280, 900):
-        page.set_viewport_size({"width": width, "height": 1000})
-        seen, inspector = (panel.locator(part).bounding_box() for part in (".panes", ".inspector"))
-        assert seen and inspector
-        assert inspector["x"] >= seen["x"] + seen["width"]
-        assert inspector["y"] < seen["y"] + 40
+        widen(page, width)
+        beside = """(root) => {
+          const box = (part) => root.querySelector(part).getBoundingClientRect();
+          const seen = box(".panes"), inspector = box(".inspector");
+          return inspector.left >= seen.right && inspector.top < seen.top + 40;
+        }"""
+        until(lambda beside=beside: panel.evaluate(beside), page, "the controls stand beside the maps")
     fits(panel, f"layout-maps-{maps}", shot)
     widget.close()
 
@@ -298,7 +315,8 @@ def test_a_change_of_method_moves_nothing(width: int, new_page: Callable[..., Pa
     widget = SaliencyView(steep(), demo.photo("coffee", size=128))
     page = new_page(width)
     panel = rests(show(page, widget))
-    height = panel.evaluate("(root) => root.clientHeight")
+    high = "(root) => root.clientHeight"
+    height = stands(lambda: panel.evaluate(high), page, "the panel")
     page.evaluate("""() => {
       const root = document.querySelector(".nbvis"), heights = window.heights = new Set();
       new ResizeObserver(() => heights.add(root.clientHeight)).observe(root);
@@ -306,10 +324,12 @@ def test_a_change_of_method_moves_nothing(width: int, new_page: Callable[..., Pa
     # The longest note, of a map that is not complete, makes room for itself once.
     panel.get_by_role("button", name="Integrated gradients").click()
     expect(panel.locator(".sentences .note")).to_be_visible()
-    with_note = panel.evaluate("(root) => root.clientHeight")
+    expect(panel.locator("figure[data-key=integrated_gradients]:not(.stale, .empty)")).to_be_visible()
+    with_note = stands(lambda: panel.evaluate(high), page, "the panel with its note")
     for method in [*widget.methods, *widget.methods]:
         panel.get_by_role("group", name="Method").get_by_role("button", name=method["label"], exact=True).click()
         expect(panel.locator(f"figure[data-key={method['name']}]:not(.stale, .empty)")).to_be_visible()
+    stands(lambda: panel.evaluate(high), page, "the panel")
     assert set(page.evaluate("[...heights]")) == {height, with_note}
     widget.close()
 
@@ -319,14 +339,13 @@ def test_a_change_of_method_moves_nothing(width: int, new_page: Callable[..., Pa
 def test_picture_and_play_are_seen_together(name: str, size: tuple[int, int], new_page: Callable[..., Page]) -> None:
     widget = WIDGETS[name](demo.network("cpu"), demo.photo("coffee", size=128))
     panel = show(new_page(*size), widget)
-    expect(panel.locator("canvas").first).to_be_visible()
-    picture, play = (
-        panel.locator("canvas").first.bounding_box(),
-        panel.get_by_role("button", name="Play").bounding_box(),
-    )
-    assert picture and play
+    expect(panel).to_have_attribute("data-shown", "ready")
+    together = """(root) => {
+      const box = (part) => root.querySelector(part).getBoundingClientRect();
+      return box("footer .primary").bottom - box("canvas").top;
+    }"""
     # JupyterLab leaves some 110 px less than the window has.
-    assert play["y"] + play["height"] - picture["y"] <= size[1] - 110
+    until(lambda: panel.evaluate(together) <= size[1] - 110, panel.page, "picture and Play are seen together")
     widget.close()
 
 
@@ -334,7 +353,7 @@ def test_picture_and_play_are_seen_together(name: str, size: tuple[int, int], ne
 def test_every_label_has_its_sentence(widget: Widget, new_page: Callable[..., Page]) -> None:
     panel = rests(show(new_page(), widget))
     labels = panel.locator(".row > :first-child, .tools button, .methods button, .choice").filter(visible=True)
-    assert labels.count() > 8
+    until(lambda: labels.count() > 8, panel.page, "the labels")
     for label in labels.all():
         assert len(label.get_attribute("title") or "") > 3, label.evaluate("(part) => part.outerHTML.slice(0, 120)")
     panel.get_by_role("button", name="Help").click()
@@ -353,6 +372,7 @@ def test_lists_and_buttons_look_like_what_they_are(
     panel = rests(show(page, widget))
     if dark:
         page.evaluate(DARK["JupyterLab"])
+        expect(panel).to_have_class(re.compile(r"\bdark\b"))
     arrow = "(part) => getComputedStyle(part).backgroundImage"
     select = panel.get_by_role("combobox", name="View")
     for name in ("Target", "Map lives in"):

@@ -73,7 +73,7 @@ def test_a_mistake_is_pointed_at_and_what_was_typed_stays(canvas: DreamCanvas, n
 
 
 def test_a_weight_that_is_moved_acts_on_the_run(canvas: DreamCanvas, new_page: New) -> None:
-    canvas.formula, canvas.steps = "'0'[1] + '2'[3]", 200
+    canvas.formula, canvas.endless = "'0'[1] + '2'[3]", True
     panel = opened(canvas, new_page)
     panel.play.click()
     panel.frames(2)
@@ -84,7 +84,9 @@ def test_a_weight_that_is_moved_acts_on_the_run(canvas: DreamCanvas, new_page: N
     expect(panel.root.get_by_role("spinbutton", name="Weight of term 2, value")).to_have_value("2")
     panel.root.get_by_role("slider", name="Mix").fill("0.5")
     until(lambda: canvas.weights == [1.5, 1.5], panel.page, "both weigh the same")
-    assert canvas._session.changes and canvas._session.origin["objective"] is not canvas.objective
+    session = canvas._session
+    until(lambda: any("objective" in changed for _, changed in session.changes), panel.page, "the run takes it")
+    assert session.origin["objective"] is not canvas.objective
 
 
 def test_terms_are_added_selected_and_left_out(canvas: DreamCanvas, new_page: New, tmp_path: Path) -> None:

@@ -93,11 +93,13 @@ def test_it_follows_the_mouse_and_the_keyboard_with_pictures_that_are_right(open
 
 def test_an_image_is_seen_growing_until_another_channel_is_chosen(open_notebook: Open) -> None:
     panel, passport = opened(open_notebook)
-    line = passport.root.locator(".dream .sub")
     for channel in (40, 41):
         panel.notebook.kernel(f"setattr(explorer, 'channel', {channel})")
-        expect(passport.dream).to_have_attribute("data-of", f"_blocks.5:{channel}")
-        expect(line).to_have_text(re.compile(r"^\d+ of 64 · score "))
+        panel.page.wait_for_function(
+            "([root, unit]) => root.querySelector('.dream canvas').dataset.of === unit"
+            " && /^\\d+ of 64 · score /.test(root.querySelector('.dream .sub').textContent)",
+            arg=[passport.root.element_handle(), f"_blocks.5:{channel}"],
+        )  # with each frame of the screen, for it is soon grown
     passport.is_of("_blocks.5:41")
     panel.notebook.gives("explorer._session.get(explorer._bearer()._replace(channel=40).key('dream'))", None)
     panel.notebook.kernel("setattr(explorer, 'channel', 21)")  # it is kept
@@ -141,6 +143,7 @@ def test_it_is_folded_and_looked_at_part_by_part_with_mouse_and_keys(open_notebo
     panel.canvas.focus()
     press("ArrowRight")
     gives("explorer.channel", 22)
+    expect(panel.root.locator("figure[data-key=channel] .title")).to_have_text(re.compile("^Channel 22"))
     panel.settles()
     gives("explorer._session.get(explorer._bearer().key('dream'))", None)
     press("9")

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.conftest import WORKERS
-from tests.browser.lab import NO_MODEL, Lab, Notebook, Panel, becomes, until
+from tests.browser.lab import NO_MODEL, Lab, Notebook, Panel, becomes, stands, until
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 MAKE = """
@@ -47,7 +47,7 @@ class Saliency(Panel):
         """Waits until these pictures stand side by side and nothing is being computed."""
         expect(self.root.locator("figure .title")).to_have_text([re.compile(f"^{title}( ·.*)?$") for title in titles])
         self.state("finished")
-        expect(self.root.locator(".stale")).to_have_count(0)
+        expect(self.root.locator(".stale, .panes .empty")).to_have_count(0)
 
     def button(self, name: str) -> Locator:
         """The button with this text."""
@@ -119,7 +119,9 @@ def test_every_view_and_overlay_is_another_picture(open_notebook: Open, shot: Sh
     notebook.page.mouse.move(*panel.place(shown.canvas, 100, 112))
     expect(panel.readout).to_contain_text(re.compile(r" to .+ · [\d,]+ values"))
     shot("saliency-histogram", notebook.page)
+    before = shown.thumb()
     view.select_option("norm")
+    shown.differs(before)
     for name in ["active", "inactive", "blend"]:
         before = shown.thumb()
         panel.root.get_by_label("Overlay").select_option(name)
@@ -251,11 +253,14 @@ def test_how_far_the_score_follows_the_maps(open_notebook: Open, shot: Shot) -> 
     insertion = notebook.kernel("view.faithfulness['grad_cam'].insertion_area['attribution'].item()")
     expect(rows.first.locator(".number").first).to_have_text(f"{insertion:.3f}")
     panel.state("finished")
-    said = [line for line in notebook.kernel("view.notes").split("\n") if line.startswith("Faithfulness of ")]
-    assert said  # a teapot of 112 pixels
-    expect(panel.root.locator(".checks .note").first).to_have_text(
-        "\n".join(line.removeprefix("Faithfulness of ") for line in said)
-    )
+    note = panel.root.locator(".checks .note").first
+
+    def said() -> bool:
+        notes = [line for line in notebook.kernel("view.notes").split("\n") if line.startswith("Faithfulness of ")]
+        told = " ".join(line.removeprefix("Faithfulness of ") for line in notes)
+        return bool(told) and " ".join((note.text_content() or "").split()) == told  # a teapot of 112 pixels
+
+    until(said, notebook.page, "the note")
     expect(panel.root.locator(".inspector .note")).to_have_count(0)
     shot("saliency-measured", panel.root)
     panel.method("Gradient").click()  # its bar is not taken for that of what comes instead
@@ -323,14 +328,16 @@ def test_a_click_covers_a_square_and_the_next_one_uncovers_it(open_notebook: Ope
     notebook.page.mouse.move(*panel.place(panel.canvas, 100, 80))
     covers = panel.root.locator("figure[data-key=input] .mark.covers")
     expect(covers).to_be_visible()
-    box, whole = covers.bounding_box(), panel.canvas.bounding_box()
+    corner = """(mark) => {
+      const [box, whole] = [mark, mark.closest(".stage")].map((part) => part.getBoundingClientRect());
+      return [(box.top - whole.top) / whole.height * 224, (box.left - whole.left) / whole.width * 224];
+    }"""
+    marked = stands(lambda: covers.evaluate(corner), notebook.page, "the mark")
     notebook.page.mouse.down()
     notebook.page.mouse.up()
     notebook.until("view.covered == [[76, 56]]")
     expect(panel.root.locator(".covered")).to_contain_text("1 square is covered.")
-    assert box and whole
-    corner = [(box["y"] - whole["y"]) / whole["height"] * 224, (box["x"] - whole["x"]) / whole["width"] * 224]
-    assert corner == pytest.approx([76, 56], abs=0.5)  # what was marked is what was covered
+    assert marked == pytest.approx([76, 56], abs=0.5)  # what was marked is what was covered
     panel.shows("Input", "Gradient")
     panel.differs(image)
     panel.map("gradient").differs(before, by=0.2)
@@ -404,7 +411,7 @@ def test_without_its_kernel_it_shows_the_last_maps_and_no_dead_controls(
     panel.method("Grad-CAM").click()
     panel.shows("Input", "Grad-CAM")
     before = panel.map("grad_cam").thumb()
-    last = notebook.kernel("__import__('base64').b64encode(view._picture()).decode()")
+    last = notebook.keeps("view._picture()")
 
     def shows_saved() -> None:
         expect(notebook.page.get_by_text("Run this cell to bring it back to life.")).to_be_visible()
@@ -422,7 +429,7 @@ def test_without_its_kernel_it_shows_the_last_maps_and_no_dead_controls(
     panel.map("grad_cam").where("apart(thumb(canvas), given) < 1", before)
     # Restarted behind the panel's back, the kernel knows nothing of it; the panel says so and stays as it is.
     notebook.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
-    box = panel.root.bounding_box()
+    box = stands(panel.root.bounding_box, notebook.page, "the panel")
     panel.button("Measure").dispatch_event("click")
     expect(panel.root.get_by_text("No kernel answers.")).to_be_visible()
     expect(panel.root.locator(".body")).to_have_attribute("inert", "")

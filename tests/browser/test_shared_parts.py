@@ -1,5 +1,6 @@
 """What every panel can do: fill the screen, magnify its pictures, show the original, begin again, say what failed."""
 
+import functools
 import io
 import re
 from collections.abc import Callable, Iterator
@@ -14,9 +15,9 @@ from torch import Tensor, nn
 
 from nbvis import ActivationStats, DreamCanvas, DropoutInverter, LayerExplorer, SaliencyView
 from nbvis.widgets.base import Widget
-from tests.browser.hosts import show
-from tests.browser.lab import until
-from tests.browser.test_layout import SCROLLS, WRONG
+from tests.browser.hosts import heard, show
+from tests.browser.lab import becomes, stands, until
+from tests.browser.test_layout import is_right
 
 New = Callable[..., Page]
 Shot = Callable[[str, Page | Locator], None]
@@ -72,6 +73,7 @@ def shown(page: Page, widget: Widget, place: str = "JupyterLab") -> Locator:
     if panel.locator("footer .primary").count():
         panel.get_by_role("button", name=re.compile("Play|Collect")).click()
     expect(panel.locator(".chip i.finished")).to_be_visible()
+    expect(panel).to_have_attribute("data-shown", "finished")
     expect(panel.locator("[data-key='']")).to_have_count(0)
     return panel
 
@@ -90,27 +92,26 @@ def chosen(widget: Widget) -> list[object]:
 def test_a_panel_fills_the_screen_and_comes_back(widget: Widget, new_page: New, shot: Shot) -> None:
     page = new_page(1500, 900)
     panel = shown(page, widget)
-    before, unit = panel.bounding_box(), chosen(widget)
-    assert before
+    before, unit = stands(panel.bounding_box, page, "the panel"), chosen(widget)
     button = panel.get_by_role("button", name="Full screen")
     panel.focus()
     page.keyboard.press("f")
     until(lambda: fills(panel), page, "it fills the screen")
     expect(button).to_have_attribute("aria-pressed", "true")
-    assert panel.bounding_box() == {"x": 0, "y": 0, "width": 1500, "height": 900}
-    assert panel.evaluate(WRONG) == []
-    assert panel.evaluate(SCROLLS) == 0
+    becomes(panel.bounding_box, {"x": 0, "y": 0, "width": 1500, "height": 900}, page, "its place")
+    is_right(panel, "on all of the screen")
     shot(f"full-screen-{type(widget).__name__}", page)
     panel.get_by_role("button", name="Help").click()
     page.keyboard.press("Escape")  # the help's
     expect(panel.get_by_role("dialog")).to_be_hidden()
+    heard(page, widget)
     assert fills(panel)
     page.keyboard.press("Escape")
     until(lambda: not fills(panel), page, "it is back")
     expect(button).to_have_attribute("aria-pressed", "false")
-    after = panel.bounding_box()
-    assert after and [after[side] for side in "xy"] == [before[side] for side in "xy"]
-    assert after["width"] == before["width"]
+    sides = ("x", "y", "width")
+    becomes(lambda: [panel.evaluate(BOX)[side] for side in sides], [before[side] for side in sides], page, "its place")
+    heard(page, widget)
     assert chosen(widget) == unit  # that Escape was no other key of the panel
     button.click()
     until(lambda: fills(panel), page, "it fills the screen by its button")
@@ -141,6 +142,7 @@ def test_a_page_that_lets_nothing_fill_the_screen_is_told_so(widget: Widget, bro
     page.close()
 
 
+BOX = "(part) => part.getBoundingClientRect().toJSON()"
 PLACE = "(part) => { const { x, y, width, height } = part.getBoundingClientRect(); return [x, y, width, height]; }"
 INPUT = "figure[data-key=input]"
 
@@ -179,20 +181,23 @@ def test_a_picture_is_magnified_with_its_pixels_crisp(widget: Widget, new_page: 
     picture = panel.locator(PICTURES[type(widget).__name__])
     picture.scroll_into_view_if_needed()
     page.mouse.move(*at(picture, 0.5, 0.6))
-    before = page.evaluate("scrollY")
+    before = stands(lambda: page.evaluate("scrollY"), page, "the page")
     page.mouse.wheel(0, -60 if before else 60)
     page.wait_for_function("(before) => scrollY !== before", arg=before)  # without Ctrl the wheel is the page's
     assert scale(picture) == 1
+    stands(lambda: page.evaluate("scrollY"), page, "the page")  # a wheel turns it little by little
     picture.scroll_into_view_if_needed()
-    scrolled = page.evaluate("scrollY")
+    scrolled = stands(lambda: page.evaluate("scrollY"), page, "the page")
     page.mouse.move(*at(picture, 0.5, 0.6))
     turn(page, 3)
     until(lambda: scale(picture) > 3, page, "it is magnified")
     assert page.evaluate("scrollY") == scrolled
     page.mouse.move(0, 0)
     shot(f"magnified-{type(widget).__name__}", page)
+    expect(picture).to_have_css("image-rendering", "pixelated")  # it is drawn anew, as wide as the picture
     wide = picture.evaluate("(canvas) => canvas.width")
-    assert edges(picture, 0.8) <= wide / scale(picture) + 1  # one a pixel, as no smoothed picture has
+    few = wide / scale(picture) + 1  # one a pixel, as no smoothed picture has
+    until(lambda: edges(picture, 0.8) <= few, page, "crisp pixels")
     page.mouse.dblclick(*at(picture, 0.2, 0.4))
     until(lambda: scale(picture) == 1, page, "it is whole")
     picture.focus()
@@ -231,10 +236,13 @@ def test_a_magnified_picture_is_read_and_clicked_on_where_one_points(widget: Any
     reads(9, 20)
     page.mouse.move(x + wide, y - wide)
     reads(8, 21)
-    left, top, width, height = panel.locator(f"{INPUT} .mark").evaluate(PLACE)
-    assert left < x + wide < left + width
-    assert top < y - wide < top + height
-    assert [width, height] == pytest.approx([wide, wide], rel=0.01)
+
+    def marked() -> bool:
+        left, top, width, height = panel.locator(f"{INPUT} .mark").evaluate(PLACE)
+        under = left < x + wide < left + width and top < y - wide < top + height
+        return under and [width, height] == pytest.approx([wide, wide], rel=0.01)
+
+    until(marked, page, "the mark is under the mouse")
     # What is dragged stays under the mouse, and the end of it is no click.
     page.mouse.down()
     page.mouse.move(x - 2 * wide, y + wide, steps=4)
@@ -243,6 +251,7 @@ def test_a_magnified_picture_is_read_and_clicked_on_where_one_points(widget: Any
     reads(8, 21)
     page.mouse.move(x - wide, y + wide)
     reads(8, 22)
+    heard(page, widget)
     assert chose() == []
     page.mouse.down()
     page.mouse.up()
@@ -263,13 +272,14 @@ def test_what_lies_over_a_magnified_picture_stays_in_its_place(widget: LayerExpl
     widget.place = [9, 20]
     expect(panel.locator(".here")).to_be_visible()
     until(lambda: share(box, picture) == pytest.approx([19 / 36, 8 / 24, 3 / 36, 3 / 24], abs=0.01), page, "the field")
-    before = share(tile, tiles)
+    before = stands(lambda: share(tile, tiles), page, "the tile")
     for each, place in ((picture, (0.5, 0.4)), (tiles, (0.1, 0.9))):
         page.mouse.move(*at(each, *place))
         turn(page, 3)
         until(lambda each=each: scale(each) > 2, page, "it is magnified")
-    assert share(box, picture) == pytest.approx([19 / 36, 8 / 24, 3 / 36, 3 / 24], abs=0.002)
-    assert share(tile, tiles) == pytest.approx(before, abs=0.002)
+    field = pytest.approx([19 / 36, 8 / 24, 3 / 36, 3 / 24], abs=0.002)
+    becomes(lambda: share(box, picture), field, page, "the field")
+    becomes(lambda: share(tile, tiles), pytest.approx(before, abs=0.002), page, "the tile")
 
 
 @pytest.mark.parametrize("widget", ["SaliencyView"], indirect=True)
@@ -281,10 +291,13 @@ def test_a_magnified_picture_follows_the_arrow_keys(widget: Widget, new_page: Ne
     for key in ("ArrowUp", "+", "+", "+", "+", "Shift+ArrowRight", "Shift+ArrowDown"):
         page.keyboard.press(key)
     expect(panel.locator(".readout")).to_contain_text("row 21, column 28 ·")
-    x, y, width, height = mark.evaluate(PLACE)
-    (left, top), (right, bottom) = at(picture, 0, 0), at(picture, 1, 1)
-    assert left - 1 <= x and x + width <= right + 1
-    assert top - 1 <= y and y + height <= bottom + 1
+
+    def seen() -> bool:
+        x, y, width, height = mark.evaluate(PLACE)
+        (left, top), (right, bottom) = at(picture, 0, 0), at(picture, 1, 1)
+        return left - 1 <= x and x + width <= right + 1 and top - 1 <= y and y + height <= bottom + 1
+
+    until(seen, page, "the mark is seen")
 
 
 @pytest.mark.parametrize("widget", ["DreamCanvas"], indirect=True)
@@ -348,14 +361,17 @@ def test_the_original_is_seen_while_it_is_held(widget: Any, new_page: New, shot:
     pictures = [panel.locator(each) for each in COMPARED[name]]
     button = panel.get_by_role("button", name="Original", exact=True)
 
-    own = [apart(picture, widget.image) for picture in pictures]
+    own = stands(lambda: [apart(picture, widget.image) for picture in pictures], page, "the pictures")
 
     def shows(original: bool) -> None:
         expect(button).to_have_attribute("aria-pressed", str(original).lower())
         expect(panel.locator(".stage.original")).to_have_count(len(pictures) if original else 0)
         for picture, before in zip(pictures, own, strict=True):
-            now = apart(picture, widget.image)
-            assert now < 0.95 * before if original else now == before
+            far = functools.partial(apart, picture, widget.image)
+            if original:
+                until(lambda far=far, before=before: far() < 0.95 * before, page, "the original")
+            else:
+                becomes(far, before, page, "its own picture")
 
     shows(False)
     panel.focus()
@@ -381,6 +397,7 @@ def test_the_original_is_seen_while_it_is_held(widget: Any, new_page: New, shot:
     shows(True)
     button.press("Space")
     shows(False)
+    heard(page, widget)
     assert messages.count("original") == (name == "DreamCanvas")  # asked for once, and never where it is there
 
 
@@ -404,8 +421,9 @@ def test_the_original_is_that_of_the_picture_shown_now(widget: Any, new_page: Ne
     button.press("Enter")
     expect(panel.locator(".stage.original")).to_be_visible()
     first = apart(picture, widget.image)
-    button.press("Enter")
     another = widget.image = torch.rand(1, 3, *SIZE)  # of the same size and name
+    expect(button).to_have_attribute("aria-pressed", "false")  # it was the one before that was held
+    expect(panel.locator(".stage.original")).to_have_count(0)
     button.press("Enter")
     until(lambda: apart(picture, another) == pytest.approx(first, abs=0.02), page, "the second original")
     button.press("Enter")

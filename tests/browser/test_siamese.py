@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from nbvis import LayerExplorer
 from nbvis.engine import Network, halves
 from tests.browser.hosts import DARK, show
-from tests.browser.lab import becomes
+from tests.browser.lab import becomes, stands, until
 from tests.browser.test_inputs import carry, chooser, encoded, shows
 
 New = Callable[..., Page]
@@ -54,14 +54,14 @@ def part(panel: Locator, key: str) -> Locator:
 
 
 def click(place: Locator, across: float, down: float) -> None:
-    expect(place.page.locator(".chip i.finished")).to_be_visible()  # what comes late may move what is below it
-    box = place.bounding_box()
-    assert box
+    # What comes late may move what is below it.
+    expect(place.page.locator(".nbvis[data-shown=finished] .chip i.finished")).to_be_visible()
+    box = stands(place.bounding_box, place.page, "the picture")
     place.click(position={"x": across * box["width"], "y": down * box["height"]})
 
 
 def boxes(panel: Locator, name: str) -> list[list[int]]:
-    return [each.evaluate(BOX) for each in panel.locator(f"{name}:visible").all()]
+    return panel.locator(f"{name}:visible").evaluate_all(f"(parts) => parts.map({BOX})")
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -78,7 +78,7 @@ def test_a_place_in_either_picture_is_chosen_and_what_it_sees_is_marked(
     click(part(panel, "input"), (16 + 4.5) / 32, 6.5 / 16)
     becomes(lambda: explorer.place, [3, 10], page, "place")
     becomes(lambda: boxes(panel, ".box"), [[19, 4]], page, "what it sees")
-    assert boxes(panel, ".here") == [[20, 2]]
+    becomes(lambda: boxes(panel, ".here"), [[20, 2]], page, "the place")
     click(part(panel, "channel"), 2.5 / 16, 3.5 / 8)
     becomes(lambda: explorer.place, [3, 2], page, "place")
     becomes(lambda: boxes(panel, ".box"), [[3, 4]], page, "what it sees")
@@ -95,7 +95,7 @@ def test_a_layer_that_sees_both_pictures_marks_its_place_in_both(
     click(part(panel, "input"), (16 + 4.5) / 32, 6.5 / 16)
     becomes(lambda: explorer.place, [3, 2], page, "place")
     becomes(lambda: boxes(panel, ".box"), [[3, 4], [19, 4]], page, "what it sees")
-    assert boxes(panel, ".here") == [[8, 4]]  # the map alone is half as wide as the pair
+    becomes(lambda: boxes(panel, ".here"), [[8, 4]], page, "the place")  # the map alone is half as wide as the pair
     explorer.overlay = "active"
     becomes(lambda: boxes(panel, ".here"), [[4, 2], [20, 2]], page, "the place over both pictures")
     click(part(panel, "channel"), (16 + 8.5) / 32, 6.5 / 16)
@@ -113,11 +113,12 @@ def test_the_picture_that_is_changed_is_chosen(explorer: LayerExplorer, new_page
     white = encoded(np.full((16, 16, 3), 255, np.uint8))
     carry(panel, "drop", white, "white.png")
     shows(panel, "white.png")
-    assert torch.equal(halves(explorer.image)[0], before[0]) and bool((halves(explorer.image)[1] == 1).all())
+    until(lambda: bool((halves(explorer.image)[1] == 1).all()), page, "the second picture is white")
+    assert torch.equal(halves(explorer.image)[0], before[0])
     group.get_by_role("button", name="First").click()
     carry(panel, "paste", white)
     shows(panel, "pasted")
-    assert bool((explorer.image == 1).all())
+    until(lambda: bool((explorer.image == 1).all()), page, "both pictures are white")
 
 
 def test_single_pictures_have_no_choice_of_which_is_changed(new_page: New) -> None:

@@ -1,4 +1,3 @@
-import gc
 import subprocess
 import sys
 import threading
@@ -8,6 +7,7 @@ import pytest
 import torch
 
 from nbvis.sessions import Answers, Gate, Partial, Refusal, Task
+from tests.workers import collected, none_left, workers
 
 LONG = 20.0
 
@@ -95,10 +95,6 @@ def draw_all(answers, watcher):
         told(answers)
 
 
-def alive():
-    return [thread for thread in threading.enumerate() if thread.name == "nbvis"]
-
-
 def test_what_is_asked_is_answered_in_order_and_kept(make, watcher):
     first, second = Work("first", free=False), Work("second")
     answers = make()
@@ -112,7 +108,7 @@ def test_what_is_asked_is_answered_in_order_and_kept(make, watcher):
     assert next(header["doing"] for header in watcher.headers if header["doing"]) == "The first"
     rests = watcher.rests
     answers.ask(maps=[second.task])
-    assert answers.wait(LONG) and second.runs == 1 and not alive()
+    assert answers.wait(LONG) and second.runs == 1 and none_left()
     assert watcher.rests == rests + 1
 
 
@@ -182,7 +178,7 @@ def test_cancel_ends_the_work_and_what_was_found_stays(make, watcher):
     answers.stop()
     slow.turnstile.release()
     assert answers.wait(LONG) and answers.state == "stopped"
-    assert answers.get("found") == "FOUND" and answers.get("slow") is None and not alive()
+    assert answers.get("found") == "FOUND" and answers.get("slow") is None and none_left()
     slow.turnstile.release(50)
     answers.ask(maps=[found.task, slow.task])
     assert answers.wait(LONG) and answers.get("slow") == "SLOW" and found.runs == 1
@@ -367,7 +363,7 @@ def test_nobody_is_held_up_by_what_is_told(make, watcher):
     listening.set()
     assert answers.wait(LONG)
     answers.close()
-    assert not alive()
+    assert none_left()
 
 
 def test_a_view_that_does_not_answer_does_not_hold_the_others_up(make, watcher):
@@ -381,7 +377,8 @@ def test_a_view_that_does_not_answer_does_not_hold_the_others_up(make, watcher):
     sent = len(watcher.pictures)
     answers.changed()
     # The dead view has not drawn, so the picture waits for as long as the gate has patience.
-    (teller,) = alive()
+    teller = answers._teller
+    assert teller
     teller.join(LONG)
     assert len(watcher.pictures) > sent and not teller.is_alive()
 
@@ -481,7 +478,7 @@ def test_a_listener_that_fails_is_an_error_not_a_lost_thread():
     deaf = Deaf()
     answers = Answers(listener=deaf.hear, rested=deaf.rest)
     answers.ask(maps=[Work().task])
-    assert answers.wait(LONG) and answers.error == "OSError: the line is dead" and not alive()
+    assert answers.wait(LONG) and answers.error == "OSError: the line is dead" and none_left()
 
 
 def test_closing_ends_the_thread(make):
@@ -491,7 +488,7 @@ def test_closing_ends_the_thread(make):
     assert work.begun.wait(LONG)
     work.turnstile.release(50)
     answers.close()
-    assert not alive()
+    assert not workers()
     answers.ask(maps=[Work("more").task])
     assert answers.wait(LONG) and answers.get("more") is None
 
@@ -502,10 +499,10 @@ def test_forgotten_answers_leave_no_worker():
     answers.ask(maps=[work.task])
     assert work.begun.wait(LONG)
     ended(answers)
-    (worker,), gone = alive(), weakref.ref(answers)
+    worker, gone = answers._thread, weakref.ref(answers)
+    assert worker
     del answers
-    gc.collect()
-    assert gone() is None
+    assert collected(gone)
     work.turnstile.release(50)
     worker.join(LONG)
     assert not worker.is_alive() and not work.said.acquire(blocking=False)

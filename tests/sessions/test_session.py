@@ -1,4 +1,3 @@
-import gc
 import subprocess
 import sys
 import threading
@@ -12,6 +11,7 @@ import torch
 from nbvis.engine import PictureStep
 from nbvis.sessions import Gate, Session
 from nbvis.sessions.progress import KEPT
+from tests.workers import collected, none_left, workers
 
 LIVE = frozenset({"lr", "objective"})
 LONG = 20.0
@@ -95,10 +95,6 @@ def make(watcher):
         session.close()
 
 
-def alive():
-    return [thread for thread in threading.enumerate() if thread.name == "nbvis"]
-
-
 def test_a_run_plays_to_its_end(make, watcher):
     session = make(Run(total=5))
     assert session.state == "ready" and session.last is None
@@ -106,7 +102,7 @@ def test_a_run_plays_to_its_end(make, watcher):
     assert session.wait(LONG)
     assert session.state == "finished" and session.last is not None and session.last.index == 4
     assert [score for _, _, score in session.history] == [0, 1, 2, 3, 4]
-    assert not alive()
+    assert none_left()
 
 
 def test_the_picture_at_rest_is_lossless_and_comes_before_wait_returns(make, watcher):
@@ -130,7 +126,7 @@ def test_play_returns_at_once_and_pause_takes_effect_within_a_step(make):
     run.allow()
     assert session.wait(LONG) and session.state == "paused"
     assert session.last.index in (2, 3)
-    assert not alive()
+    assert none_left()
 
 
 def test_a_paused_run_goes_on_where_it_was(make):
@@ -415,7 +411,7 @@ def test_close_joins_the_thread(make):
     session = make(run)
     session.play()
     session.close()
-    assert not alive() and run.closed == len(run.starts)
+    assert not workers() and run.closed == len(run.starts)
     with pytest.raises(RuntimeError, match="closed"):
         session.play()
 
@@ -426,12 +422,10 @@ def test_a_forgotten_session_leaves_no_worker():
     session.play()
     run.allow()
     assert run.taken[0].wait(LONG)
-    (worker,), gone = alive(), weakref.ref(session)
+    gone = weakref.ref(session)
     del session
     run.allow(99)
-    worker.join(LONG)
-    gc.collect()
-    assert gone() is None and not alive() and run.closed == 1
+    assert collected(gone) and none_left() and run.closed == 1
 
 
 def test_the_listener_is_not_kept_alive(make):
@@ -453,7 +447,7 @@ def test_a_listener_that_fails_is_an_error_not_a_lost_thread(make):
     run, deaf = Run(), Deaf()
     session = Session(run.start, {"lr": 0.5, "images": torch.zeros(1, 3, 4, 6)}, live=LIVE, listener=deaf.hear)
     session.play()
-    assert session.wait(LONG) and "OSError: the line is dead" in session.error and not alive()
+    assert session.wait(LONG) and "OSError: the line is dead" in session.error and none_left()
 
 
 def paint_twice(session, format):
@@ -591,7 +585,7 @@ def test_a_renewed_run_at_rest_shows_its_start(make, watcher, before):
     assert session.state == "ready" and session.error == "" and session.last is None and session.history == []
     assert torch.equal(session.image, OTHER) and session.origin["images"] is OTHER
     newest = watcher.pictures[-1].header
-    assert newest["rev"] == rev and newest["step"] == 0 and newest["state"] == "ready" and not alive()
+    assert newest["rev"] == rev and newest["step"] == 0 and newest["state"] == "ready" and none_left()
     assert run.closed == (before != "ready")
     run.fails_at = None
     session.play()

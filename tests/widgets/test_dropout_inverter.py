@@ -1,6 +1,5 @@
 import base64
 import copy
-import gc
 import io
 import re
 import threading
@@ -16,9 +15,9 @@ from torch import nn
 from nbvis import DropoutInverter
 from nbvis.engine import Network, invert_dropout, last
 from nbvis.sessions import picture
-from nbvis.widgets import seeing
 from nbvis.widgets.inversion_pictures import dropped_line, mask_picture
 from nbvis.widgets.inverting import LEVELS
+from tests.workers import collected, none_left
 
 LONG = 60.0
 
@@ -117,14 +116,10 @@ def decoded(data):
     return Image.open(io.BytesIO(data))
 
 
-def workers():
-    return [thread for thread in threading.enumerate() if thread.name == "nbvis"]
-
-
 def test_it_gives_what_the_engine_gives(make, network, image):
     inverter = played(make(samples=2, seed=3))
     found = last(invert_dropout(network, "7", image, samples=2, seed=3, steps=8, tolerance=1e-6))
-    assert inverter.state == "finished" and not inverter.running and inverter.error == "" and not workers()
+    assert inverter.state == "finished" and not inverter.running and inverter.error == "" and none_left()
     assert torch.equal(inverter.result, found.image) and torch.equal(inverter.last.loss, found.loss)
     assert inverter.masks.keys() == {"2", "6"} and torch.equal(inverter.masks["6"], found.masks["6"])
 
@@ -159,8 +154,7 @@ def test_any_number_of_channels(make, channels):
         ("cat.png", FileNotFoundError, "there is no file .cat.png. in "),
     ],
 )
-def test_a_bad_image_is_refused_before_anything_runs(network, image, error, message, monkeypatch):
-    monkeypatch.setattr(seeing, "GRACE", LONG)  # however busy the machine is
+def test_a_bad_image_is_refused_before_anything_runs(network, image, error, message):
     with pytest.raises(error, match=message):
         DropoutInverter(network, image)
 
@@ -617,21 +611,19 @@ def test_a_closed_or_forgotten_inverter_leaves_no_worker(slow, image):
     inverter = DropoutInverter(slow, image)
     inverter.play()
     inverter.close()
-    assert not workers()
+    assert none_left()
     inverter = DropoutInverter(slow, image)
     Barrier.shut()
     inverter.play()
     assert Barrier.reached.wait(LONG)
-    (worker,), gone = workers(), weakref.ref(inverter)
+    gone = weakref.ref(inverter)
     Barrier.opened.set()
     # ipywidgets and the comm keep every widget until it is closed; without them nothing does.
     ipywidgets.widgets.widget._instances.pop(inverter.model_id)
     comm: Any = inverter.comm
     comm.on_msg(None)
     del inverter, comm
-    gc.collect()
-    worker.join(LONG)
-    assert gone() is None and not worker.is_alive()
+    assert collected(gone) and none_left()
 
 
 def test_repr_is_the_same_everywhere(make):

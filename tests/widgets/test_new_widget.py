@@ -23,6 +23,7 @@ from nbvis.widgets.numbers import one_of
 from nbvis.widgets.panes import Painter, Pane, Scene
 from nbvis.widgets.questions import QuestionWidget
 from nbvis.widgets.subject import DatedSubject
+from tests.workers import none_left
 
 LONG = 60.0
 
@@ -239,7 +240,7 @@ def test_it_can_be_stopped_and_leaves_no_worker(made, network, batches):
     made.play()
     torch.testing.assert_close(made.result, expected(network, batches, "2"))
     made.close()
-    assert "nbvis" not in [thread.name for thread in threading.enumerate()]
+    assert none_left()
 
 
 def test_what_is_found_so_far_is_shown_until_all_is(made, network, batches, heard, told):

@@ -20,6 +20,7 @@ from nbvis import SaliencyView
 from nbvis.engine import METHODS, Network, attribute, channel, custom, faithfulness, randomization_check, unit
 from nbvis.widgets import outputs
 from nbvis.widgets.views import VIEWS, figure
+from tests.workers import none_left
 
 LONG = 60.0
 LABELLED = ["cat", "dog", "cup", "sea"]
@@ -84,10 +85,6 @@ def screen(monkeypatch):
     return lambda widget: Screen(widget, monkeypatch)
 
 
-def workers():
-    return [thread for thread in threading.enumerate() if thread.name == "nbvis"]
-
-
 @pytest.fixture
 def turnstile():
     """A network, `shut()` that gives a semaphore to let its passes through from then on, and an event: one waits."""
@@ -132,7 +129,7 @@ def test_each_method_gives_the_engines_map_to_the_bit(make, network, image, meth
     }
     expected = attribute(network, image, method=method, **sliders.get(method, {}))
     assert torch.equal(view.result.map, expected.map) and view.result.layer == expected.layer
-    assert view.state == "finished" and not view.running and view.error == "" and not workers()
+    assert view.state == "finished" and not view.running and view.error == "" and none_left()
 
 
 def test_several_methods_are_shown_side_by_side(make, network, image):
@@ -905,7 +902,7 @@ def test_the_network_of_the_users_stays_as_it_is(make, network, image):
 def test_a_closed_view_leaves_no_worker(make):
     view = make(method="occlusion", window=4, stride=1)
     view.close()
-    assert not workers()
+    assert none_left()
 
 
 def test_a_forgotten_view_leaves_no_worker(turnstile, image, quiet):
@@ -916,7 +913,8 @@ def test_a_forgotten_view_leaves_no_worker(turnstile, image, quiet):
     view.method = "occlusion"
     assert met.wait(LONG)
     quiet(view)
-    (worker,), gone = workers(), threading.Event()
+    worker, gone = view._session._thread, threading.Event()
+    assert worker
     reference = weakref.ref(view, lambda _: gone.set())
     # ipywidgets and the comm keep every widget until it is closed; without them nothing does.
     ipywidgets.widgets.widget._instances.pop(view.model_id)

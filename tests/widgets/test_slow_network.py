@@ -9,6 +9,7 @@ from torch import nn
 
 from nbvis import DreamCanvas, DropoutInverter, LayerExplorer, SaliencyView
 from nbvis.engine import custom
+from tests.workers import none_left
 
 LONG = 60.0
 SOON = 10.0
@@ -23,6 +24,11 @@ class Slow(nn.Module):
         assert threading.current_thread() is not threading.main_thread()
         assert passes.wait(LONG)
         return x
+
+
+@pytest.fixture(autouse=True)
+def patience():
+    """As short as it is: here the passes wait for the test."""
 
 
 @pytest.fixture
@@ -194,4 +200,4 @@ def test_who_forgets_it_meanwhile_leaves_no_worker(make, kind):
     widget = make(kind)
     threading.Timer(0.05, passes.set).start()
     widget.close()
-    assert "nbvis" not in [thread.name for thread in threading.enumerate()]
+    assert none_left()
