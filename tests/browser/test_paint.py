@@ -131,6 +131,7 @@ def test_each_term_has_a_layer_in_its_colour(easel: Easel, shot: Shot) -> None:
     easel.act("Paint")
     easel.drag((20, 20), (30, 20))
     easel.mask(full_at(25, 20))
+    until(lambda: easel.paint(25, 20)[3] > 100, easel.page, "the first colour")
     first = easel.paint(25, 20)[:3]
     easel.root.get_by_role("group", name="Terms of the objective").get_by_role("button").nth(2).click()
     until(lambda: easel.widget.term == 1, easel.page, "the second term")
