@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +13,10 @@ from .arguments import near
 Changes = Mapping[str, Any]
 _S = TypeVar("_S", bound=Any)
 _T = TypeVar("_T", bound="Step")
+
+
+def _nowhere() -> Any:
+    raise TypeError("such a run cannot be gone on with")
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class PictureStep(Step):
 
     score: Tensor
     make_image: Callable[[], Tensor] = field(repr=False, compare=False)
+    make_place: Callable[[], Any] = field(default=_nowhere, repr=False, compare=False, kw_only=True)
 
     @cached_property
     def image(self) -> Tensor:
@@ -47,8 +52,33 @@ class PictureStep(Step):
         with torch.no_grad():
             return self.make_image()
 
+    def keep(self) -> Self:
+        """The same step with all that it takes to go on from it, as `after`; only while it is the newest of its run.
+
+        Raises:
+            TypeError: if it is of a run that cannot be gone on with.
+            ValueError: if the run has gone on.
+        """
+        place = self.make_place()
+        return replace(self, make_place=lambda: place)
+
 
 Steps = Generator[PictureStep, Changes | None, None]
+
+
+def kept_step(after: PictureStep | None, kind: type[_T]) -> _T | None:
+    """The step that a run is to go on from, None for none.
+
+    Args:
+        after: the step.
+        kind: what the steps of such a run are.
+
+    Raises:
+        TypeError: if it is no step of such a run.
+    """
+    if after is None or isinstance(after, kind):
+        return after
+    raise TypeError(f"after is a step of such a run, step.keep(), not {type(after).__name__}")
 
 
 def changed(settings: _S, changes: Changes | None) -> _S:

@@ -1,8 +1,9 @@
 """Gradient ascent on an image parameter, as a generator of steps."""
 
+import copy
 import functools
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from ..arguments import number, whole
 from ..network.images import checked_images
 from ..network.network import Network, as_network
-from ..steps import Changes, PictureStep, changed
+from ..steps import Changes, PictureStep, changed, kept_step
 from .gradient import Ascent
 from .image_parameters import ImageParameter
 from .learning_rates import LearningRate
@@ -33,6 +34,23 @@ class AscentStep(PictureStep):
     """
 
     parameter: ImageParameter
+
+
+@dataclass(frozen=True)
+class AscentPlace:
+    """Where an ascent is after a step.
+
+    Attributes:
+        parameter: the image parameter after the update.
+        start: what the images are where masks hold them.
+        memory: what the optimizer remembers of the steps before.
+        group: the optimizer's own settings.
+    """
+
+    parameter: ImageParameter
+    start: Tensor
+    memory: dict[str, Any]
+    group: dict[str, Any]
 
 
 AscentSteps = Generator[AscentStep, Changes | None, None]
@@ -68,6 +86,7 @@ def ascend(
     weight_noise: float = 0.0,
     optimizer: str | Optimizer = "nadam",
     seed: int = 0,
+    after: PictureStep | None = None,
 ) -> AscentSteps:
     """Changes images until they score high: gradient ascent on an image parameter, as a generator of steps.
 
@@ -92,6 +111,8 @@ def ascend(
         optimizer: "adam", "nadam", "adamw", "sgd", or a function ([tensor], lr=…) → torch optimizer that minimises;
             what a function makes keeps the learning rates it was made with until one is sent.
         seed: of the transforms and all else that is drawn.
+        after: a step of such a run to go on from, `step.keep()`, with what all else was then: it comes once more, and
+            then those that followed, or with changed options would have.
 
     Yields:
         An `AscentStep` for each update; `step.image` is (batch, channels, height, width) in [0, 1].
@@ -117,12 +138,17 @@ def ascend(
         raise TypeError(f"ascend starts from an image parameter, such as Pixels(images), not {type(image).__name__}")
     image = image.holding(image.values.detach().to(network.device, network.precision, copy=True))
     start = checked_images(image.image(), name="the image parameter's images")
+    kept = kept_step(after, AscentStep)
+    place: AscentPlace | None = kept and kept.make_place()
+    image = image if place is None else place.parameter.holding(place.parameter.values.clone())
     lr = lr if lr is None or callable(lr) else number(lr, "lr")
     made = made_optimizer(optimizer, image.values.requires_grad_(), 1.0 if callable(lr) else lr, image.usual_lr)
     settings = _AscentSettings(objective, image.usual_lr if lr is None else lr, transforms, regularisers, weight_noise)
     _check(settings, image, made)
-    steps, ascent = whole(steps, "steps"), Ascent(network, objective, start)
-    return ascent.kept(_ascend(ascent, image, start, settings, steps, made, seed))
+    steps, ascent = whole(steps, "steps"), Ascent(network, objective, start, moved=after is not None)
+    if place is not None:
+        start = _recalled(made, image.values, place)
+    return ascent.kept(_ascend(ascent, image, start, settings, steps, made, seed, kept))
 
 
 # The decorator works step by step: a caller in inference mode would otherwise leave tensors without autograd behind.
@@ -135,31 +161,15 @@ def _ascend(
     steps: int,
     optimizer: torch.optim.Optimizer,
     seed: int,
+    after: AscentStep | None,
 ) -> AscentSteps:
-    generator = torch.Generator()
-    movable, pair = ascent.movable(start.shape[2:]), ascent.network.pair
-    for index in range(steps):
-        step_seed = seed * 1_000_003 + index
-
-        def view(images: Tensor, now: _AscentSettings = settings, step_seed: int = step_seed) -> Tensor:
-            generator.manual_seed(step_seed)
-            changed_at_random = functools.partial(apply, now.transforms, generator=generator)
-            return pair.alone(images, changed_at_random) if pair else changed_at_random(images)
-
-        with torch.enable_grad():
-            images, price = framed(image.shown(generator.manual_seed(step_seed)), start, movable), image.price()
-            noise = functools.partial(noisy, sd=settings.weight_noise, seed=step_seed)
-            score, gradient, notes = ascent.gradient(images, view, step_seed, altered=noise)
-        _follow(image, _uphill(image.values, images, gradient, score, price), score, settings, optimizer, index)
-        snapshot = image.holding(image.values.detach().clone())
-        step = AscentStep(
-            index,
-            steps,
-            notes,
-            score,
-            lambda snapshot=snapshot, movable=movable, start=start: framed(snapshot.image(), start, movable),
-            snapshot,
-        )
+    movable = ascent.movable(start.shape[2:])
+    for index in range(after.index if after else 0, steps):
+        step = after
+        if step is None:
+            score, notes = _update(ascent, image, start, movable, settings, optimizer, seed * 1_000_003 + index, index)
+            step = AscentStep(index, steps, notes, score, *_snapshot(image, start, movable))
+        step, after = replace(step, make_place=functools.partial(_place, step, start, optimizer, image.values)), None
         changes = yield step
         if changes:
             settings = changed(settings, changes)
@@ -179,6 +189,54 @@ def _uphill(values: Tensor, images: Tensor, gradient: Tensor, score: Tensor, pri
         return torch.autograd.grad(images, values, gradient)[0]
     kept = (1 - price.detach()).view(-1, 1, 1, 1)
     return torch.autograd.grad([images, price], values, [kept * gradient, -score.abs()])[0]
+
+
+def _update(
+    ascent: Ascent,
+    image: ImageParameter,
+    start: Tensor,
+    movable: Tensor | None,
+    settings: _AscentSettings,
+    optimizer: torch.optim.Optimizer,
+    seed: int,
+    index: int,
+) -> tuple[Tensor, tuple[str, ...]]:
+    """One update; the score before it, and notes."""
+    generator, pair = torch.Generator(), ascent.network.pair
+
+    def view(images: Tensor) -> Tensor:
+        changed_at_random = functools.partial(apply, settings.transforms, generator=generator.manual_seed(seed))
+        return pair.alone(images, changed_at_random) if pair else changed_at_random(images)
+
+    with torch.enable_grad():
+        images, price = framed(image.shown(generator.manual_seed(seed)), start, movable), image.price()
+        noise = functools.partial(noisy, sd=settings.weight_noise, seed=seed)
+        score, gradient, notes = ascent.gradient(images, view, seed, altered=noise)
+    _follow(image, _uphill(image.values, images, gradient, score, price), score, settings, optimizer, index)
+    return score, notes
+
+
+def _snapshot(
+    image: ImageParameter, start: Tensor, movable: Tensor | None
+) -> tuple[Callable[[], Tensor], ImageParameter]:
+    """What makes the images of now, and the image parameter of now."""
+    snapshot = image.holding(image.values.detach().clone())
+    return lambda: framed(snapshot.image(), start, movable), snapshot
+
+
+def _place(step: AscentStep, start: Tensor, optimizer: torch.optim.Optimizer, values: Tensor) -> AscentPlace:
+    """Where the run is after its newest step: what the optimizer remembers is copied only for whoever asks."""
+    if not torch.equal(values, step.parameter.values):
+        raise ValueError(f"the run has gone on from step {step.index}: keep a step before you ask for the next one")
+    group = {name: value for name, value in optimizer.param_groups[0].items() if name != "params"}
+    return AscentPlace(step.parameter, start, copy.deepcopy(dict(optimizer.state[values])), copy.deepcopy(group))
+
+
+def _recalled(optimizer: torch.optim.Optimizer, values: Tensor, place: AscentPlace) -> Tensor:
+    """Has an optimizer remember what it did; gives what the images are where masks hold them."""
+    optimizer.state[values] = copy.deepcopy(place.memory)
+    optimizer.param_groups[0].update(copy.deepcopy(place.group))
+    return place.start
 
 
 @torch.no_grad()

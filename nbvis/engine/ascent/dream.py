@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..arguments import number, whole
 from ..network.images import Images, checked_images
 from ..network.network import Network, as_network
-from ..steps import Changes, PictureStep, Steps, changed
+from ..steps import Changes, PictureStep, Steps, changed, kept_step
 from .gradient import Ascent
 from .objective import Objectives
 from .picture_masks import framed
@@ -36,6 +36,25 @@ class DreamStep(PictureStep):
     octaves: int
     round: int = 1
     rounds: int | None = 1
+
+
+@dataclass(frozen=True)
+class DreamPlace:
+    """Where a dream is after a step.
+
+    Attributes:
+        bases: the images at each octave's size.
+        detail: what was dreamed so far, of the octave's size.
+        octave: from 1.
+        inner: updates made in it.
+        round: of several dreams, from 1.
+    """
+
+    bases: tuple[Tensor, ...]
+    detail: Tensor
+    octave: int
+    inner: int
+    round: int = 1
 
 
 @dataclass(frozen=True)
@@ -76,6 +95,7 @@ def dream(
     rotation: float = 0.0,
     smoothing: float | None = None,
     seed: int = 0,
+    after: PictureStep | None = None,
 ) -> Steps:
     """Enhances in photographs what an objective likes, coarse scales first, as a generator of steps.
 
@@ -98,6 +118,8 @@ def dream(
         rotation: full width of the range of random angles, degrees.
         smoothing: None, or what is added to the growing width of the Gaussians that smooth the gradient, pixels.
         seed: of roll and rotation.
+        after: a step of such a dream to go on from, `step.keep()`, with what all else was then: it comes once more,
+            and then those that followed, or with changed options would have.
 
     Yields:
         A `DreamStep` for each update; `step.image` has the size of its octave.
@@ -121,8 +143,9 @@ def dream(
     sizes = octave_sizes(images.shape[2], images.shape[3], octaves, octave_scale)
     settings = DreamSettings(objective, lr, steps, jitter, rotation, smoothing)
     bases = bases_of(images, sizes)
-    ascent = Ascent(network, objective, images, trial=bases[0])
-    return ascent.kept(octave_by_octave(ascent, bases, settings, seed))
+    kept = kept_dream(after, sizes)
+    ascent = Ascent(network, objective, images, trial=bases[0], moved=after is not None)
+    return ascent.kept(octave_by_octave(ascent, bases, settings, seed, after=kept))
 
 
 def dreamable(network: Network | nn.Module) -> Network:
@@ -159,64 +182,105 @@ def octave_sizes(height: int, width: int, octaves: int, octave_scale: float) -> 
     return sizes
 
 
+def kept_dream(after: PictureStep | None, sizes: Sequence[tuple[int, int]]) -> DreamStep | None:
+    """The step that a dream with octaves of these sizes is to go on from, None for none.
+
+    Raises:
+        TypeError: if it is no step of a dream.
+        ValueError: if that dream had octaves of other sizes.
+    """
+    step = kept_step(after, DreamStep)
+    found = sizes if step is None else [tuple(base.shape[2:]) for base in step.make_place().bases]
+    if list(found) != list(sizes):
+        raise ValueError(f"after is a step of a dream with octaves of {found} pixels, not {list(sizes)}")
+    return step
+
+
 @torch.inference_mode(False)
 def octave_by_octave(
-    ascent: Ascent, bases: list[Tensor], settings: DreamSettings, seed: int, index: int = 0
+    ascent: Ascent,
+    bases: Sequence[Tensor],
+    settings: DreamSettings,
+    seed: int,
+    index: int = 0,
+    after: DreamStep | None = None,
 ) -> Generator[DreamStep, Changes | None, None]:
     """The steps of a dream.
 
     Args:
         ascent: gives the gradients.
-        bases: the images at each octave's size, smallest first; the list is changed.
+        bases: the images at each octave's size, smallest first.
         settings: to begin with.
         seed: of roll and rotation, which each step draws by its own number.
         index: that number for the first step.
+        after: the step to go on from; None for the start.
     """
-    generator = torch.Generator()
-    detail = torch.zeros_like(bases[0])
-    octaves = len(bases)
-    for octave, base in enumerate(bases, start=1):
-        size = base.shape[2:]
-        detail = _resized_to(detail, size)
+    step, place = None, DreamPlace(tuple(bases), torch.zeros_like(bases[0]), 1, 0)
+    if after is not None:
+        place, index = after.make_place(), after.index + 1
+        step = replace(after, total=_total(after.index, place, settings))
+    while place.octave <= len(bases):
+        size = place.bases[place.octave - 1].shape[2:]
+        place = replace(place, detail=_resized_to(place.detail, size))
         movable = ascent.movable(size)
-        inner = 0
-        while inner < settings.steps:
-            step_seed = seed * 1_000_003 + index
-            # Enlarged detail may leave [0, 1] until the first update of its octave; as it is, it gives the gradient.
-            score, gradient, notes = ascent.gradient(
-                framed(base + detail, base, movable),
-                _view(settings, generator, step_seed),
-                step_seed,
-                _shape(settings, inner),
-            )
-            detail = (detail + settings.lr * gradient).clamp(-base, 1 - base)
-            index, inner = index + 1, inner + 1
-            step = DreamStep(
-                index - 1,
-                index + settings.steps - inner + (octaves - octave) * settings.steps,
-                notes,
-                score,
-                lambda base=base, detail=detail, movable=movable: _painted(base, detail, movable),
-                octave,
-                octaves,
-            )
-            changes = yield step
+        while step or place.inner < settings.steps:
+            if step is None:
+                step, place = _updated(ascent, place, settings, movable, seed, index)
+                index += 1
+            changes, before, step = (yield step), step, None
             if changes:
                 settings = changed(settings, changes)
                 if "objective" in changes:
-                    # What was dreamed so far belongs to the picture, also where the new masks let nothing change.
-                    painted = step.make_image()
-                    _carry(painted - base, bases, octave, ascent)
-                    base, detail = painted, torch.zeros_like(detail)
+                    place = _carried(place, before.make_image(), ascent)
                     ascent.set_objective(settings.objective)
                     movable = ascent.movable(size)
+        place = replace(place, octave=place.octave + 1, inner=0)
 
 
-def _carry(detail: Tensor, bases: list[Tensor], octave: int, ascent: Ascent) -> None:
-    """Adds what was dreamed in one octave to the pictures of all finer ones, where the masks so far let it."""
-    for later in range(octave, len(bases)):
+def _updated(
+    ascent: Ascent, place: DreamPlace, settings: DreamSettings, movable: Tensor | None, seed: int, index: int
+) -> tuple[DreamStep, DreamPlace]:
+    """One update."""
+    base, detail = place.bases[place.octave - 1], place.detail
+    step_seed = seed * 1_000_003 + index
+    # Enlarged detail may leave [0, 1] until the first update of its octave; as it is, it gives the gradient.
+    score, gradient, notes = ascent.gradient(
+        framed(base + detail, base, movable),
+        _view(settings, torch.Generator(), step_seed),
+        step_seed,
+        _shape(settings, place.inner),
+    )
+    detail = (detail + settings.lr * gradient).clamp(-base, 1 - base)
+    place = replace(place, detail=detail, inner=place.inner + 1)
+    step = DreamStep(
+        index,
+        _total(index, place, settings),
+        notes,
+        score,
+        lambda: _painted(base, detail, movable),
+        place.octave,
+        len(place.bases),
+        make_place=lambda: place,
+    )
+    return step, place
+
+
+def _total(index: int, place: DreamPlace, settings: DreamSettings) -> int:
+    """How many steps there are by the end of the dream, if it is there after the step of a number."""
+    return index + 1 + settings.steps - place.inner + (len(place.bases) - place.octave) * settings.steps
+
+
+def _carried(place: DreamPlace, painted: Tensor, ascent: Ascent) -> DreamPlace:
+    """The same place with what was dreamed so far in the pictures: also in all finer ones, where the masks let it.
+
+    It belongs to the picture then, also where the next masks let nothing change.
+    """
+    detail, bases = painted - place.bases[place.octave - 1], list(place.bases)
+    bases[place.octave - 1] = painted
+    for later in range(place.octave, len(bases)):
         finer = bases[later].shape[2:]
         bases[later] = _painted(bases[later], _resized_to(detail, finer), ascent.movable(finer))
+    return replace(place, bases=tuple(bases), detail=torch.zeros_like(detail))
 
 
 def bases_of(images: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Tensor]:

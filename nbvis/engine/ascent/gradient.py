@@ -33,17 +33,25 @@ class Ascent:
         objective: one for all images, or a list with one for each.
         images: the start, (batch, channels, height, width) in [0, 1].
         trial: pictures the network is tried on instead, for instance the smallest it will see.
+        moved: whether it goes on with a run that has made a step already.
 
     Raises:
         ValueError: if a layer, a channel or a mask does not fit; the message says what would.
         RuntimeError: if the network does not run on the images, or no gradient can flow back from a layer.
     """
 
-    def __init__(self, network: Network, objective: Objectives, images: Tensor, trial: Tensor | None = None):
+    def __init__(
+        self,
+        network: Network,
+        objective: Objectives,
+        images: Tensor,
+        trial: Tensor | None = None,
+        moved: bool = False,
+    ):
         self.network = network
         self.device, self.dtype = network.device, network.precision
         self._images, self._trial = images, images if trial is None else trial
-        self._moved = False
+        self._moved = moved
         self._looking = self._for(objective, None)
 
     def kept(self, run: Generator[_S, Changes | None, None]) -> Generator[_S, Changes | None, None]:

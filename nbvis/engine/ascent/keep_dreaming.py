@@ -1,6 +1,7 @@
 """Dreams that go on from what they made, again and again: feedback loops that deepen, zoom and turn."""
 
 import contextlib
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,8 +11,17 @@ from torch import Tensor, nn
 from ..arguments import number, whole
 from ..network.images import Images, checked_images
 from ..network.network import Network
-from ..steps import Steps, changed
-from .dream import DreamSettings, DreamStep, bases_of, dreamable, octave_by_octave, octave_sizes
+from ..steps import PictureStep, Steps, changed
+from .dream import (
+    DreamPlace,
+    DreamSettings,
+    DreamStep,
+    bases_of,
+    dreamable,
+    kept_dream,
+    octave_by_octave,
+    octave_sizes,
+)
 from .gradient import Ascent
 from .objective import Objectives
 from .transforms import warped
@@ -55,6 +65,7 @@ def keep_dreaming(
     rotation: float = 0.0,
     smoothing: float | None = None,
     seed: int = 0,
+    after: PictureStep | None = None,
 ) -> Steps:
     """Dreams on from what is there, for ever if nobody ends it, as a generator of steps.
 
@@ -83,6 +94,7 @@ def keep_dreaming(
         rotation: full width of the range of random angles, degrees.
         smoothing: None, or what is added to the growing width of the Gaussians that smooth the gradient, pixels.
         seed: of roll and rotation.
+        after: a step of such a run to go on from, as for `dream`.
 
     Yields:
         A `DreamStep` for each update; `step.round` says which round it belongs to.
@@ -105,20 +117,26 @@ def keep_dreaming(
     images = checked_images(images).detach().to(network.device, network.precision, copy=True)
     sizes = octave_sizes(images.shape[2], images.shape[3], octaves, octave_scale)
     settings = _LoopSettings(objective, lr, steps, jitter, rotation, smoothing, rounds, zoom, turn)
-    ascent = Ascent(network, objective, images, trial=bases_of(images, sizes)[0])
-    return ascent.kept(_rounds(ascent, images, sizes, settings, seed))
+    kept = kept_dream(after, sizes)
+    ascent = Ascent(network, objective, images, trial=bases_of(images, sizes)[0], moved=after is not None)
+    return ascent.kept(_rounds(ascent, images, sizes, settings, seed, kept))
 
 
 @torch.inference_mode(False)
 def _rounds(
-    ascent: Ascent, images: Tensor, sizes: Sequence[tuple[int, int]], settings: _LoopSettings, seed: int
+    ascent: Ascent,
+    images: Tensor,
+    sizes: Sequence[tuple[int, int]],
+    settings: _LoopSettings,
+    seed: int,
+    after: DreamStep | None,
 ) -> Steps:
-    round, index, step = 0, 0, None
-    while settings.rounds is None or round < settings.rounds:
+    round, index, step = after.make_place().round - 1 if after else 0, 0, None
+    while settings.rounds is None or round < settings.rounds or after:
         if step is not None:
             images = _fed_back(step.image, settings.zoom, settings.turn)
         round, changes = round + 1, None
-        run = octave_by_octave(ascent, bases_of(images, sizes), settings, seed, index)
+        run, after = octave_by_octave(ascent, bases_of(images, sizes), settings, seed, index, after), None
         with contextlib.suppress(StopIteration):  # the end of the round
             while True:
                 step = run.send(changes)
@@ -134,8 +152,13 @@ def _counted(step: DreamStep, round: int, settings: _LoopSettings, masked: bool)
     if rounds is not None and step.total is not None:
         total = step.total + (rounds - round) * step.octaves * settings.steps
     moved = masked and rounds != 1 and (settings.zoom != 1 or settings.turn != 0)
-    notes = (*step.notes, MOVED_PAST_MASKS) if moved else step.notes
-    return replace(step, total=total, notes=notes, round=round, rounds=rounds)
+    notes = tuple(dict.fromkeys((*step.notes, MOVED_PAST_MASKS))) if moved else step.notes
+    place = functools.partial(_in_round, step, round)
+    return replace(step, total=total, notes=notes, round=round, rounds=rounds, make_place=place)
+
+
+def _in_round(step: DreamStep, round: int) -> DreamPlace:
+    return replace(step.make_place(), round=round)
 
 
 def _fed_back(images: Tensor, zoom: float, turn: float) -> Tensor:
