@@ -1,13 +1,16 @@
 """What lives between two messages: a run or a search for answers on its worker thread, and what it has found so far."""
 
 from .answers import Answers
+from .branching import BranchingSession
 from .film import Film
 from .film_files import FILMS
 from .frames import Frame, encoded, picture, shown_as
 from .gate import Gate
+from .history import History, Node, differing
 from .lookout import Finding, Lookout
 from .progress import Progress
-from .session import Past, Session, made, same
+from .same import same
+from .session import Past, Session, made
 from .tasks import Known, Partial, Refusal, Task, Tell
 from .tracebacks import traced
 from .worker import Worker, described
@@ -15,12 +18,15 @@ from .worker import Worker, described
 __all__ = [
     "FILMS",
     "Answers",
+    "BranchingSession",
     "Film",
     "Finding",
     "Frame",
     "Gate",
+    "History",
     "Known",
     "Lookout",
+    "Node",
     "Partial",
     "Past",
     "Progress",
@@ -30,6 +36,7 @@ __all__ = [
     "Tell",
     "Worker",
     "described",
+    "differing",
     "encoded",
     "made",
     "picture",

@@ -4,7 +4,6 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -13,6 +12,7 @@ from nbvis.engine import PictureStep, Steps
 from .film import Film
 from .frames import Frame, encoded, picture
 from .progress import Progress
+from .same import same
 from .tracebacks import traced
 from .worker import Worker, described
 
@@ -355,12 +355,16 @@ class Session(Worker):
                 self._fail(failure)
             with self._lock:
                 # Whoever played may have paused again while it was painted: that has to be settled all the same.
-                if self.state == "running" or (self._renewed and not self._silent):
+                if self.state == "running" or (self._has_more() and not self._silent):
                     return True
                 if self._silent or self._shown_rev == self._reflected:  # nobody asked for it anew meanwhile
                     self._thread = None
                     self._lock.notify_all()
                     return False
+
+    def _has_more(self) -> bool:
+        """Whether there is more to do than to rest."""
+        return self._renewed
 
     def _end_run(self) -> None:
         if self._run is not None:
@@ -394,13 +398,6 @@ class Session(Worker):
 def made(images: Tensor | Callable[[], Tensor]) -> Tensor:
     """The picture itself, also where it is a function that makes it."""
     return images if isinstance(images, Tensor) else images()
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two values of an option are the same: numbers and pictures by what they are, all else by identity."""
-    if isinstance(one, Tensor) and isinstance(other, Tensor):
-        return one is other or (one.dtype == other.dtype and one.device == other.device and torch.equal(one, other))
-    return one is other or (isinstance(one, int | float | tuple) and one == other)
 
 
 def _loop(reference: "weakref.ref[Session]") -> None:

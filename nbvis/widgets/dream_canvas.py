@@ -24,17 +24,17 @@ from nbvis.engine import (
     dreamable,
     octave_sizes,
 )
-from nbvis.sessions import Finding, encoded, same
+from nbvis.sessions import Finding, Past, encoded, same
 
 from . import grid, visualising
 from .carried import carried, carrying
 from .dreaming import LIVE, OPTIONS, Tried, dream_run, dream_subject, tried
 from .given import Given, GivenImage, taken
+from .history import HistoryWidget
 from .judging import JudgedWidget
 from .looping import LoopWidget
 from .numbers import InvalidValueError, Number, OneOf, numbers, one_of
 from .page import page
-from .painted import PaintedWidget
 from .real_patches import RealPatchesWidget
 from .recipe import TAKEN, dream_recipe, visualise_recipe
 from .seeing import GRACE
@@ -58,7 +58,7 @@ class _Open:
         return kind._opened if widget is None else super(DreamCanvas, widget).open
 
 
-class DreamCanvas(LoopWidget, JudgedWidget, RealPatchesWidget, PaintedWidget, front_end="dream_canvas"):
+class DreamCanvas(HistoryWidget, LoopWidget, JudgedWidget, RealPatchesWidget, front_end="dream_canvas"):
     """DeepDream and feature visualisation, live: what an objective likes grows in a photograph or out of noise.
 
     Args:
@@ -86,6 +86,7 @@ class DreamCanvas(LoopWidget, JudgedWidget, RealPatchesWidget, PaintedWidget, fr
 
     _seen_as = staticmethod(grid.seen_as)
     _settings = "start", "seed", "endless", "preset", "parameter"
+    _also_kept = "mode", "first", "transforms", "regularisers", "term"
     mode = OneOf("dream", MODES, help="dream: in a photograph; visualise: out of noise; grid: many channels.")
     image = GivenImage(help="The photograph, (1, channels, height, width), or None; another begins again.")
     start = t.Unicode(help="What a dream starts from: image or noise.").tag(sync=True)
@@ -185,7 +186,10 @@ class DreamCanvas(LoopWidget, JudgedWidget, RealPatchesWidget, PaintedWidget, fr
         return names.masks
 
     def _recipe(self, names: Names) -> str:
-        past, given = self._session.past, self._subject.given
+        return self._recipe_of(self._session.past, names)
+
+    def _recipe_of(self, past: Past, names: Names) -> str:
+        given = self._subject.given
         images = past.origin["images"]
         if past.origin["mode"] != "dream":
             return visualise_recipe(images.source, past, visualising.ascent_options(past.origin), names)

@@ -137,6 +137,10 @@ class Recent:
             self._newest = objective, PackedObjective(objective, self)
         return self._newest[1]
 
+    def remember(self, objective: Objective, packed: Objective) -> None:
+        """Has one stand for an objective that was packed before."""
+        self._newest = objective, packed
+
     def terms(self, objective: PackedObjective) -> tuple[Any, ...]:
         """Those of an objective, the same ones as long as it is among those used last."""
         with self._lock:

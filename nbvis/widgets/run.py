@@ -24,13 +24,14 @@ class RunWidget(PictureWidget):
 
     size = t.List(t.Int(), help="Height and width of the picture, pixels.").tag(sync=True)
 
-    _session: Session
+    _session_kind: type[Session] = Session
+    _session: Any
     _weights: tuple[int, ...] = ()
     _later: Callable[[], None] | None = None
 
     def _begin(self, start: Callable[[dict[str, Any]], Steps], options: Mapping[str, Any], **session: Any) -> None:
         """Makes the session, as `Session` takes it, and looks at the network for the first time."""
-        self._session = Session(
+        self._session = self._session_kind(
             start, options, listener=self._on_frame, background=self.background, listens=self._hearing, **session
         )
         self._renew_notes()
