@@ -2,6 +2,7 @@ import { choice, section, select, slider, toggle } from "./controls.js";
 import { easel, PAINT_KEYS } from "./easel.js";
 import { formulaField } from "./formula.js";
 import { channelTiles, tilePager } from "./grid.js";
+import { HISTORY_KEYS, historyStrip } from "./history.js";
 import { INPUT_HELP, pictureInput } from "./inputs.js";
 import { fetchedOriginal } from "./original.js";
 import { panel } from "./panel.js";
@@ -28,7 +29,7 @@ const VISUALISE = ["updates", "rate", "weight_noise"], LOOP = ["zoom", "turn"];
 const FILMS = [["Film (MP4)", ".mp4", "video/mp4"], ["Film (GIF)", ".gif", "image/gif"]];
 
 /** @type {Named[]} */
-const KEYS = [...RUN_KEYS, ...PAINT_KEYS, ["← →", "on a slider: less or more"], ["Tab", "in the formula: the first completion"]];
+const KEYS = [...RUN_KEYS, ...PAINT_KEYS, ...HISTORY_KEYS, ["← →", "on a slider: less or more"], ["Tab", "in the formula: the first completion"]];
 
 const HELP = {
   Draw: "Dream: in a photograph, from coarse to fine. Visualise: out of noise alone. Channels: many of a layer at once.",
@@ -127,8 +128,8 @@ function render(context) {
     follow(panel, ["size"], () => screen.reshape(model.get("size")));
     zoomable(screen);
     screen.sheet.append(channelTiles(panel));
-    const painting = easel(panel, screen), stage = el("div", { class: "drawing" }, painting.root, tilePager(panel));
-    const real = realPatches(panel);
+    const painting = easel(panel, screen), before = historyStrip(panel, screen), real = realPatches(panel);
+    const stage = el("div", { class: "drawing" }, painting.root, tilePager(panel), before);
     return {
       inside: [pictureInput(panel), el("div", { class: "body" }, stage, bar.root, real, inspector(panel))],
       keys: { ...bar.keys, ...painting.keys }, compared: { original: fetchedOriginal(panel), places: () => [screen] },

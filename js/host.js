@@ -65,12 +65,12 @@ export function theme(root, signal) {
 }
 
 /**
- * Lets only the keys with Ctrl or Meta out of the panel, but for undo where it is painted: to the page around it, plain
- * ones are commands.
+ * Lets only the keys with Ctrl or Meta out of the panel, but for undo where there is what can be undone: to the page
+ * around it, plain ones are commands.
  * @param {HTMLElement} root @param {AbortSignal} signal
  */
 export function keepKeys(root, signal) {
-  const undoes = (/** @type {KeyboardEvent} */ { key }) => root.matches(".paints") && key.toLowerCase() === "z";
+  const undoes = (/** @type {KeyboardEvent} */ { key }) => root.matches(".paints, .remembers") && key.toLowerCase() === "z";
   const ours = (/** @type {KeyboardEvent} */ event) => (!event.ctrlKey && !event.metaKey) || undoes(event);
   root.addEventListener("keydown", (event) => { if (ours(event)) event.stopPropagation(); });
   // Notebook 7 hears a key before the panel does, unless what has the focus bears this attribute.

@@ -9,7 +9,7 @@ from .gate import Gate
 from .history import History, Node, differing
 from .lookout import Finding, Lookout
 from .progress import Progress
-from .same import same
+from .sameness import same
 from .session import Past, Session, made
 from .tasks import Known, Partial, Refusal, Task, Tell
 from .tracebacks import traced

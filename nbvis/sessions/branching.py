@@ -46,7 +46,8 @@ class BranchingSession(Session):
         self._taken: Settings = {}
         self._shown: Settings = {}
         self._changing: set[str] = set()
-        self._changed: tuple[set[str], float] = set(), float("-inf")
+        self._stroke, self._marked = 0, -1
+        self._last_change: tuple[set[str], float] = set(), float("-inf")
         self._goal: Node | None = None
         self._leaving: list[Node] = []
         self._script: dict[int, dict[str, Any]] | None = None
@@ -78,6 +79,9 @@ class BranchingSession(Session):
         """Puts changed options in the inbox and returns the number of the change."""
         with self._lock:
             self._ask()
+            names, at = self._last_change
+            self._last_change = set(options), self._clock()
+            self._stroke += names != set(options) or self._clock() - at > PAUSE
             if self._goal is not None:
                 self.rev += 1
                 self._inbox.update(options)
@@ -109,9 +113,10 @@ class BranchingSession(Session):
         if known or here is None or self.last is None:
             return
         self._ask()
-        if self.last is not here.kept or differing(here, self._shown):
-            here = self._add(self._shown)
-        if differing(here, self._asked):
+        moved, goes_on = self.last is not here.kept or bool(differing(here, self._shown)), self._stroke == self._marked
+        if moved and not goes_on:
+            here, moved = self._add(self._shown), False
+        if moved or differing(here, self._asked):
             self._add(self._asked)
 
     def _add(self, settings: Settings) -> Node:
@@ -154,10 +159,8 @@ class BranchingSession(Session):
 
     def _mark_change(self) -> None:
         """Remembers where the run is, unless what now changes has just been changed."""
-        names, at = self._changed
-        now = self._clock()
-        self._changed = self._changing, now
-        if not self._changing or names != self._changing or now - at > PAUSE:
+        if not self._changing or self._stroke != self._marked:
+            self._marked = self._stroke
             self._mark()
 
     def _mark(self) -> None:

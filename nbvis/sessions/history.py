@@ -11,7 +11,7 @@ from torch import Tensor
 from nbvis.engine import ImageParameter, PictureStep
 
 from .progress import Progress
-from .same import same
+from .sameness import same
 
 ROOM = 256 * 2**20
 """Bytes of what it takes to go on from the points at once; the oldest ones then have to be run to again."""

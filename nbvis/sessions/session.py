@@ -12,7 +12,7 @@ from nbvis.engine import PictureStep, Steps
 from .film import Film
 from .frames import Frame, encoded, picture
 from .progress import Progress
-from .same import same
+from .sameness import same
 from .tracebacks import traced
 from .worker import Worker, described
 

@@ -298,6 +298,18 @@ class DreamCanvas(HistoryWidget, LoopWidget, JudgedWidget, RealPatchesWidget, fr
 
     def _renew(self) -> None:
         """Tells the session which options are not what they were."""
+        options = self._options_now()
+        changed = {
+            name: value
+            for name, value in options.items()
+            if name not in self._options or not same(self._options[name], value)
+        }
+        self._options |= options
+        if hasattr(self, "_session"):
+            self._changed(changed, remake=True)
+
+    def _options_now(self) -> dict[str, Any]:
+        """What a run that began now would be given."""
         options: dict[str, Any] = {name: getattr(self, name) for name in self._own_options()}
         if self.mode == "dream":
             options |= self._loop()
@@ -309,15 +321,7 @@ class DreamCanvas(HistoryWidget, LoopWidget, JudgedWidget, RealPatchesWidget, fr
             objective = unmasked(self._fits)
             if self.mode == "grid":
                 objective = grid.objectives(self._some_layer(), self._shown_channels())
-        options |= {"objective": objective, "images": self._start_image(), "mode": self.mode}
-        changed = {
-            name: value
-            for name, value in options.items()
-            if name not in self._options or not same(self._options[name], value)
-        }
-        self._options |= options
-        if hasattr(self, "_session"):
-            self._changed(changed, remake=True)
+        return options | {"objective": objective, "images": self._start_image(), "mode": self.mode}
 
     def _own_options(self) -> tuple[str, ...]:
         """The options that the run has now: a published recipe leaves nothing to choose."""

@@ -37,7 +37,7 @@ LIVE = frozenset({"objective", "lr", "steps", "jitter", "rotation", *LOOP})
 def dream_run(network: Network, options: dict[str, Any]) -> Steps:
     """The run that the options ask for, as `keep_dreaming` has it; an error says if its smallest octave may be why."""
     images, octaves = made(options["images"]), options["octaves"]
-    own = {name: options[name] for name in OPTIONS + LOOP} | {"after": options.get("after")}
+    own: dict[str, Any] = {name: options[name] for name in OPTIONS + LOOP} | {"after": options.get("after")}
     try:
         return keep_dreaming(network, options["objective"], images, **own)
     except RuntimeError as error:

@@ -124,7 +124,7 @@ class HistoryWidget(PaintedWidget, FilmWidget):
             finally:
                 self._going_back = False
             options = node.options
-            rest = {name: value for name, value in self._options.items() if not same(value, options.get(name))}
+            rest = {name: value for name, value in self._options_now().items() if not same(value, options.get(name))}
             if rest:
                 self._session.change(**rest)
             self._refusal = "", ""
@@ -156,6 +156,10 @@ class HistoryWidget(PaintedWidget, FilmWidget):
             node.id, node.parent.id if node.parent else None, self._label(node), node.step, dict(node.settings), image,
             self._recipe_of(past, Names(TAKEN)),
         )  # fmt: skip
+
+    def _options_now(self) -> dict[str, Any]:
+        """What a run that began now would be given."""
+        raise NotImplementedError
 
     def _recipe_of(self, past: Past, names: Names) -> str:
         """Python source that makes the picture of a run that got somewhere."""

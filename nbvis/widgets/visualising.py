@@ -91,5 +91,5 @@ def ascent_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def visualise_run(network: Network, options: dict[str, Any]) -> Steps:
     """The run that the options ask for."""
-    own = ascent_options(options) | {"after": options.get("after")}
+    own: dict[str, Any] = ascent_options(options) | {"after": options.get("after")}
     return ascend(network, options["objective"], options["images"].made(), **own)

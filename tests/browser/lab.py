@@ -54,12 +54,13 @@ window.thumb = (source) => {
 };
 window.apart = (a, b) => a.reduce((sum, value, at) => sum + Math.abs(value - b[at]), 0) / a.length;
 """
-# What sticks out of an element, as the beginnings of its HTML.
+# What sticks out of an element, as the beginnings of its HTML; what a strip of its own scrolls does not.
 OUTSIDE = """(root) => {
   const edge = root.getBoundingClientRect();
   return [...root.querySelectorAll("*")].filter((part) => {
     const box = part.getBoundingClientRect();
-    return box.width && (box.left < edge.left - 1 || box.right > edge.right + 1);
+    const scrolled = part.parentElement.closest(".strip");
+    return box.width && !scrolled && (box.left < edge.left - 1 || box.right > edge.right + 1);
   }).map((part) => part.outerHTML.slice(0, 80));
 }"""
 

@@ -206,20 +206,27 @@ def test_undo_takes_a_change_back_that_no_step_was_taken_with(make):
     assert changed.settings["jitter"] == 0 and changed.step == 2 and changed.kept is here.kept
 
 
-def test_a_drag_is_one_change(make):
-    panel = make()
+def test_a_drag_is_one_change_however_long_its_steps_take(make):
+    panel = make(steps=40)
     panel.play(2)
-    count = len(panel.session.points)
-    now = [0.0]
-    panel.session._clock = lambda: now[0]
-    for lr in (0.1, 0.2, 0.3):
+    panel.turnstile = threading.Semaphore(0)
+    panel.session._clock = clock = lambda: clock.now
+    clock.now = 0.0
+    panel.session.play()
+    for at, lr in enumerate((0.1, 0.2, 0.3)):
         panel.change(lr=lr)
-        panel.session._allowance = 1
-        panel.session.state = "running"
-        panel.session._rest = lambda: False
-        panel.session._turn()
-        now[0] += 0.5
-    assert len(panel.session.points) == count
+        panel.turnstile.release(1)
+        until(lambda at=at: panel.session.last.index >= 2 + at)
+        clock.now += 0.9
+    panel.change(lr=0.4)  # which nothing was done with yet
+    before = panel.session.before()
+    panel.session.back(before)
+    panel.values = dict(before.settings)
+    panel.turnstile.release(1)
+    assert panel.session.wait(LONG)
+    assert before.settings["lr"] == 0.05 and before.step in (2, 3)
+    after = panel.session.after()
+    assert after.settings["lr"] == 0.4 and after.step >= 4
 
 
 def test_another_picture_begins_another_history(make):
