@@ -81,10 +81,10 @@ export function historyStrip(panel, screen) {
   const { model, root: whole } = panel;
   const all = () => /** @type {Point[]} */ (model.get("_points")), now = () => /** @type {number} */ (model.get("_point"));
   const wish = (/** @type {string} */ act, point = -1) => {
-    const _wish = { act, point, number: Math.random() };
+    const _history_wish = { act, point, number: Math.random() };
     panel.expect();
     // As a trait, so that it comes after the values of the sliders that are on their way.
-    put(model, { _wish });
+    put(model, { _history_wish });
   };
   const line = el("span", { class: "quiet", role: "status" }), lines = el("path", {});
   const web = el("svg", { "aria-hidden": "true" }, lines);

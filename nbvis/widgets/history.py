@@ -1,7 +1,7 @@
 """The history of a panel: points of its runs to go back to, change something at, and branch from.
 
-A view goes by the trait `_wish`: {act: back, undo or redo, point, number}. A message would overtake the sliders' values
-that are still on their way, and these would then undo what was asked for. Messages, which ask for a reply:
+A view goes by the trait `_history_wish`: {act: back, undo or redo, point, number}. A message would overtake the
+sliders' values that are still on their way, and these would then undo what was asked for. Messages that ask for a reply:
 
 | type | with | asks for |
 |---|---|---|
@@ -58,7 +58,7 @@ class HistoryWidget(PaintedWidget, FilmWidget):
     """What a point keeps beside the sliders, the objective and what `reset` sets back."""
     _points = t.List(help="The history: {id, parent, label, place, again} of each point.").tag(sync=True)
     _point = t.Int(-1, help="The point that the run came from, by its id; -1 for none.").tag(sync=True)
-    _wish = t.Dict(help="What a view asks of the history: {act, point, number}.").tag(sync=True)
+    _history_wish = t.Dict(help="What a view asks of the history: {act, point, number}.").tag(sync=True)
 
     _going_back = False
     _told_points = -1
@@ -189,9 +189,9 @@ class HistoryWidget(PaintedWidget, FilmWidget):
             ]  # fmt: skip
             self._point = points.current.id if points.current else -1
 
-    @t.observe("_wish")
-    def _on_wish(self, change: Any) -> None:
-        wish, acts = self._wish, {"undo": self.undo, "redo": self.redo}
+    @t.observe("_history_wish")
+    def _on_history_wish(self, change: Any) -> None:
+        wish, acts = self._history_wish, {"undo": self.undo, "redo": self.redo}
         act = acts.get(wish.get("act", ""), lambda: self.back(wish["point"]))
         act()
 

@@ -157,11 +157,11 @@ def test_undo_and_redo(canvas):
 
 def test_what_a_view_asks_comes_after_the_values_that_it_sent_before(canvas):
     stepped(canvas)
-    canvas.set_state({"jitter": 2, "_wish": {"act": "undo", "point": -1, "number": 0.5}})
+    canvas.set_state({"jitter": 2, "_history_wish": {"act": "undo", "point": -1, "number": 0.5}})
     assert canvas.wait(LONG) and canvas.jitter == 7
-    canvas.set_state({"_wish": {"act": "back", "point": 0, "number": 0.6}})
+    canvas.set_state({"_history_wish": {"act": "back", "point": 0, "number": 0.6}})
     assert canvas.wait(LONG) and canvas.state == "ready"
-    canvas.set_state({"_wish": {"act": "back", "point": 70, "number": 0.7}})
+    canvas.set_state({"_history_wish": {"act": "back", "point": 70, "number": 0.7}})
     assert "no point 70 in the history: there are 0, 1, 2" in canvas.error
 
 
