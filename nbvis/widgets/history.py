@@ -1,7 +1,7 @@
 """The history of a panel: points of its runs to go back to, change something at, and branch from.
 
 A view goes by the trait `_history_wish`: {act: back, undo or redo, point, number}. A message would overtake the
-sliders' values that are still on their way, and these would then undo what was asked for. Messages that ask for a reply:
+sliders' values that are still on their way, and these would then undo what was asked for. Messages, each with a reply:
 
 | type | with | asks for |
 |---|---|---|
