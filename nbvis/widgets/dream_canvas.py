@@ -33,6 +33,7 @@ from .given import Given, GivenImage, taken
 from .judging import JudgedWidget
 from .looping import LoopWidget
 from .numbers import InvalidValueError, Number, OneOf, numbers, one_of
+from .objectives import typed
 from .page import page
 from .painted import PaintedWidget
 from .real_patches import RealPatchesWidget
@@ -127,6 +128,8 @@ class DreamCanvas(LoopWidget, JudgedWidget, RealPatchesWidget, PaintedWidget, fr
     ):
         given = image if image is None or isinstance(image, Given) else taken(image, "DreamCanvas", options)
         network = dreamable(network)
+        if objective is None and (text := options.pop("formula", "")):
+            objective = typed(None, text, None, network.labels)
         self._start_with(objective)
         self._start_beside(network, statistics, batches)
         self._trial: Finding | None = None
