@@ -244,7 +244,7 @@ def test_what_has_to_wait_for_a_formula_can_be_paused(make, network, image, held
 def test_an_objective_that_does_not_fit_begins_nothing(make, network, image, held):
     canvas = make(network, image, octaves=1, steps=2)
     before = canvas.expression
-    canvas.objective = channel("2", 99)
+    canvas.objective = channel("2", 3) + channel("0", 99)
     canvas.play()
     held.set()
     assert canvas.wait(LONG) and not canvas.running and canvas._session.last is None
