@@ -34,6 +34,7 @@ from .history import HistoryWidget
 from .judging import JudgedWidget
 from .looping import LoopWidget
 from .numbers import InvalidValueError, Number, OneOf, numbers, one_of
+from .objectives import typed
 from .page import page
 from .real_patches import RealPatchesWidget
 from .recipe import TAKEN, dream_recipe, visualise_recipe
@@ -128,6 +129,8 @@ class DreamCanvas(HistoryWidget, LoopWidget, JudgedWidget, RealPatchesWidget, fr
     ):
         given = image if image is None or isinstance(image, Given) else taken(image, "DreamCanvas", options)
         network = dreamable(network)
+        if objective is None and (text := options.pop("formula", "")):
+            objective = typed(None, text, None, network.labels)
         self._start_with(objective)
         self._start_beside(network, statistics, batches)
         self._trial: Finding | None = None

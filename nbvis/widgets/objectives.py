@@ -13,7 +13,7 @@ Messages from a view, beside those of `base` and `run`:
 import functools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import traitlets as t
@@ -155,17 +155,16 @@ class ObjectiveWidget(RunWidget, UnitWidget):
         text, now = proposal["value"], self.objective
         if now is not None and text == text_of(now):
             return text
-        try:
-            made = retyped(now, text, *self._known())
-        except FormulaError as error:
-            raise InvalidValueError(str(error)) from None
-        self._check(made)
-        self._typed = made
+        self._typed = typed(now, text, *self._known())
+        self._check(self._typed)
         return text
 
     @t.validate("weights")
     def _validate_weights(self, proposal: Any) -> list[float]:
         value, count = proposal["value"], len(self.objective.terms) if self.objective else 0
+        if len(value) != count and not self._told_by_a_view:
+            self._lookout.wait()  # they may be those of an objective that has just been given
+            count = len(self.objective.terms) if self.objective else 0
         if len(value) != count or not all(map(math.isfinite, value)):
             raise InvalidValueError(f"weights are {count} numbers, one for each term, not {value}")
         return value
@@ -188,13 +187,35 @@ class ObjectiveWidget(RunWidget, UnitWidget):
             self._asked = self._fits
             raise InvalidValueError(described(look.error)) from look.error
 
+    @property
+    def _checking(self) -> bool:
+        """Whether it is being found out if an objective fits."""
+        return self._fits is not None and self._asked is not self._fits
+
+    def _once_seen(self, act: Callable[[], None]) -> None:
+        if self._doing or not self._checking:
+            return super()._once_seen(act)
+        self._later = act  # the run is to be of what was given last
+        self._do_later()  # it may have been found out meanwhile
+        if self._later:
+            self._tell_running(True)
+
+    def _do_later(self) -> None:
+        if not self._checking:
+            super()._do_later()
+
     def _on_checked(self, objective: Objective) -> None:
         with self._traits_lock:
-            if objective is self._asked:
-                self._take(objective)
+            if objective is not self._asked:
+                return
+            self._take(objective)
+        self._do_later()
 
     def _on_failure(self, look: Finding) -> None:
         with self._traits_lock:
+            if self._checking:
+                self._later = None
+                self._tell_running(self._is_running())
             self._asked = self._fits
             if self._fits is not None:
                 self.objective = self._fits
@@ -294,6 +315,20 @@ class ObjectiveWidget(RunWidget, UnitWidget):
             "guide": lambda: self._add_guide(content),
             "remove": lambda: self.remove(content["term"]),
         }
+
+
+def typed(
+    now: Objective | None, text: str, layers: Mapping[str, int | None] | None, labels: Sequence[str] | None
+) -> Objective:
+    """The objective that a formula says, as `retyped` has it.
+
+    Raises:
+        ValueError: if it is none; the message shows where.
+    """
+    try:
+        return retyped(now, text, layers, labels)
+    except FormulaError as error:
+        raise InvalidValueError(str(error)) from None
 
 
 def _guided(layer: str, content: dict[str, Any], wanted: reading.Wanted) -> Objective:

@@ -94,7 +94,13 @@ class RunWidget(PictureWidget):
         super()._on_seen(subject)
         if not first:
             self._session.renew(images=self._start_image())
-        self._doing, later, self._later = "", self._later, None
+        self._doing = ""
+        self._do_later()
+
+    def _do_later(self) -> None:
+        """Does what had to wait, if anything had."""
+        with self._traits_lock:
+            later, self._later = self._later, None
         if later:
             later()
 

@@ -14,6 +14,13 @@ def patience(monkeypatch):
 
 
 @pytest.fixture
+def hurried(monkeypatch, patience):
+    """A call goes on before a look at the network is over, which is held back."""
+    for module in (seeing, dream_canvas):
+        monkeypatch.setattr(module, "GRACE", 0.01)
+
+
+@pytest.fixture
 def network():
     torch.manual_seed(0)
     return nn.Sequential(

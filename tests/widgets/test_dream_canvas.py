@@ -272,7 +272,7 @@ def test_a_dream_from_noise_goes_on_whatever_other_canvases_dream_from(make, net
     assert canvas._session.differing == set() and canvas.notes == ""
 
 
-def test_an_objective_that_takes_long_to_check_leaves_the_run_its_own_until_then(make, monkeypatch):
+def test_an_objective_that_takes_long_to_check_leaves_the_run_its_own_until_then(make, monkeypatch, hurried):
     canvas, may = make(octaves=1, steps=3), threading.Event()
     before = canvas.expression
     check = dreaming.check_objective

@@ -193,7 +193,7 @@ def test_the_picture_of_a_visualisation_is_drawn_out_of_noise(make, network, ima
 
 
 def test_a_formula_that_is_typed_while_the_network_is_seen_holds_from_the_first_word_on(
-    make, network, image, monkeypatch
+    make, network, image, monkeypatch, hurried
 ):
     may, check = threading.Event(), dreaming.check_objective
     monkeypatch.setattr(dreaming, "check_objective", lambda *given: may.wait(LONG) and check(*given))
@@ -212,12 +212,66 @@ def test_a_formula_that_is_typed_while_the_network_is_seen_holds_from_the_first_
     assert told[-1] == "channel('1', 3)" and canvas.error == ""
 
 
-def test_a_layer_that_is_picked_while_a_formula_is_looked_at_stays_picked(make, monkeypatch):
-    canvas, may, check = make(), threading.Event(), dreaming.check_objective
+@pytest.fixture
+def held(monkeypatch, hurried):
+    """Holds back what finds out whether an objective fits, until it is set."""
+    may, check = threading.Event(), dreaming.check_objective
     monkeypatch.setattr(dreaming, "check_objective", lambda *given: may.wait(LONG) and check(*given))
+    yield may
+    may.set()
+
+
+def test_a_run_that_is_begun_while_a_formula_is_looked_at_is_of_that_formula(make, network, image, held):
+    canvas = make(network, image, octaves=1, steps=2)
+    canvas.formula = "'2'[3] + '0'[1]"
+    canvas.play()
+    assert canvas.running and canvas._session.last is None
+    held.set()
+    assert canvas.wait(LONG) and canvas.state == "finished" and not canvas.running
+    assert str(canvas._session.origin["objective"]) == "channel('2', 3) + channel('0', 1)"
+    assert canvas._session.changes == [] and "changes" not in canvas.recipe()
+
+
+def test_what_has_to_wait_for_a_formula_can_be_paused(make, network, image, held):
+    canvas = make(network, image, octaves=1, steps=2)
+    canvas.formula = "'2'[3]"
+    canvas.play()
+    canvas.pause()
+    held.set()
+    assert canvas.wait(LONG) and canvas._session.last is None and not canvas.running
+
+
+def test_an_objective_that_does_not_fit_begins_nothing(make, network, image, held):
+    canvas = make(network, image, octaves=1, steps=2)
+    before = canvas.expression
+    canvas.objective = channel("2", 3) + channel("0", 99)
+    canvas.play()
+    held.set()
+    assert canvas.wait(LONG) and not canvas.running and canvas._session.last is None
+    assert canvas.expression == before and "99" in canvas.error
+
+
+def test_weights_that_follow_a_formula_wait_for_it(make, network, image, held):
+    canvas = make(network, image, octaves=1)
+    canvas.formula = "'2'[3] + '0'[1]"
+    threading.Timer(0.2, held.set).start()
+    canvas.weights = [0.5, 2.0]
+    assert canvas.expression == "0.5 * channel('2', 3) + 2 * channel('0', 1)"
+
+
+def test_a_formula_is_there_as_soon_as_the_network_is(network, image, held):
+    canvas = DreamCanvas(network, image, formula="'0'[1] - '2'[2]", steps=1, octaves=1)
+    assert canvas.weights == [1.0, -1.0] and canvas.formula == "'0'[1] - '2'[2]"
+    with pytest.raises(ValueError, match=r"'0'\[1"):
+        DreamCanvas(network, image, formula="'0'[1")
+    canvas.close()
+
+
+def test_a_layer_that_is_picked_while_a_formula_is_looked_at_stays_picked(make, held):
+    canvas = make()
     canvas.set_state({"formula": "'0'[1] + '2'[3]"})
     assert canvas.expression == "channel('0', 1) + channel('2', 3)"
     canvas.objective = activity("1")
     canvas.layer = "2"
-    may.set()
+    held.set()
     assert canvas.wait(LONG) and canvas.expression == "activity('2')" == str(canvas._fits)

@@ -283,7 +283,9 @@ def assign(canvas, mask):
 
 
 @pytest.mark.parametrize("way", [assign, lambda canvas, mask: canvas.set_mask(0, mask)])
-def test_python_waits_for_a_slow_network_and_a_view_is_told_that_it_is_looked_at(make, view, network, image, way):
+def test_python_waits_for_a_slow_network_and_a_view_is_told_that_it_is_looked_at(
+    make, view, network, image, way, hurried
+):
     gate = Gate()
     canvas = make(nn.Sequential(gate, *network), image)
     assert "still being looked at" in view(canvas, "mask", paint().tobytes(), view="a")[0]
