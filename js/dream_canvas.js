@@ -129,9 +129,11 @@ function render(context) {
     zoomable(screen);
     screen.sheet.append(channelTiles(panel));
     const painting = easel(panel, screen), before = historyStrip(panel, screen), real = realPatches(panel);
-    const stage = el("div", { class: "drawing" }, painting.root, tilePager(panel), before);
+    const stage = el("div", { class: "drawing" }, painting.root, tilePager(panel));
+    // Below what is clicked to play, so that nothing moves when it appears.
+    const below = el("div", { class: "below" }, before, real);
     return {
-      inside: [pictureInput(panel), el("div", { class: "body" }, stage, bar.root, real, inspector(panel))],
+      inside: [pictureInput(panel), el("div", { class: "body" }, stage, bar.root, below, inspector(panel))],
       keys: { ...bar.keys, ...painting.keys }, compared: { original: fetchedOriginal(panel), places: () => [screen] },
       show: (/** @type {Header} */ header, buffers) => {
         bar.show(header);
