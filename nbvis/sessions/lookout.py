@@ -107,9 +107,14 @@ class Lookout:
         """Whether nothing more can be asked."""
         return self._closed
 
+    @property
+    def here(self) -> bool:
+        """Whether whoever asks is its own thread, which finds out nothing while it waits."""
+        return threading.current_thread() is self._thread
+
     def wait(self, timeout: float | None = None) -> bool:
         """Blocks until all is found out but what is aside; False if it is not after `timeout` seconds."""
-        if threading.current_thread() is self._thread:
+        if self.here:
             return True
         with self._lock:
             return self._lock.wait_for(lambda: all(look.aside for look in (*self._looks, self._now) if look), timeout)

@@ -86,7 +86,8 @@ class SeeingWidget(anywidget.AnyWidget):
             the look; if it is over already, its error is for the caller to raise.
         """
         look = self._lookout.ask(work, then, key=key)
-        look.leave(0.0 if self._told_by_a_view and not patient else GRACE)
+        hurries = self._lookout.here or (self._told_by_a_view and not patient)
+        look.leave(0.0 if hurries else GRACE)
         return look
 
     def _on_failure(self, look: Finding) -> None:
