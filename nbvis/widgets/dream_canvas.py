@@ -24,7 +24,7 @@ from nbvis.engine import (
     dreamable,
     octave_sizes,
 )
-from nbvis.sessions import Finding, Past, encoded, same
+from nbvis.sessions import Past, encoded, same
 
 from . import grid, visualising
 from .carried import carried, carrying
@@ -133,7 +133,6 @@ class DreamCanvas(HistoryWidget, LoopWidget, JudgedWidget, RealPatchesWidget, fr
             objective = typed(None, text, None, network.labels)
         self._start_with(objective)
         self._start_beside(network, statistics, batches)
-        self._trial: Finding | None = None
         self._options: dict[str, Any] = {}
         side = min(1024, max(network.input_size or (224,)))
         super().__init__(dream_subject(network, given), **{"side": side, "objective": objective} | options)

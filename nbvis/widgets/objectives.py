@@ -54,6 +54,7 @@ class ObjectiveWidget(RunWidget, UnitWidget):
         self._asked = self._given_objective = objective
         self._fits: Objective | None = None
         self._tried: Tried | None = None
+        self._trial: Finding | None = None
 
     def _renew(self) -> None:
         """Tells the session what is not what it was."""

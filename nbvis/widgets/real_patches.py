@@ -86,7 +86,9 @@ class RealPatchesWidget(ObjectiveWidget):
         Raises:
             RuntimeError: if there are none; the message says why.
         """
-        self.wait()
+        self._lookout.wait()
+        if self._trial is not None:
+            self._trial.wait()  # it tells which layer has the classes
         self._patch_lookout.wait()
         with self._traits_lock:
             if not self._patches.found:
@@ -111,27 +113,33 @@ class RealPatchesWidget(ObjectiveWidget):
 
     def _look_for_patches(self) -> None:
         """Has the patches found of what is dreamt of now, if they are not."""
-        given, data, unit = self._statistics, self._data, self._driven()
-        if given is None or data is None or not self._subject.looked or unit == self._wish.unit:
+        given, data = self._statistics, self._data
+        if given is None or data is None or not self._subject.looked:
+            return
+        unit, said = self._driven(given)
+        if self._real and unit == self._wish.unit and (unit or said == self._real["note"]):
             return
         self._wish.unit, self._patches = unit, Real(("", 0), (), "")
-        said = "" if unit else "The statistics know no single channel that this is about."
         self._real = {"of": _name(unit), "patches": [], "note": said, "sought": unit is not None}
         if unit and not self._patch_lookout.closed:
             work = functools.partial(_found, self._subject.network, given, data, unit, self._wish)
             self._patch_lookout.ask(work, self._on_patches, key="patches")
 
-    def _driven(self) -> Unit | None:
-        """The channel that the selected term is about, as the statistics have it."""
-        now, given = self.objective, self._statistics
-        if now is None or given is None or self.term >= len(now.terms):
-            return None
+    def _driven(self, given: Statistics) -> tuple[Unit | None, str]:
+        """The channel that the selected term is about, as the statistics have it; if there is none, why."""
+        now = self.objective
+        if now is None or self.term >= len(now.terms):
+            return None, ""
         if (kind := class_of(now, self.term)) is not None:
             classes = self._tried.classes if self._tried else 0
             layer = next((name for name, each in reversed(list(given.items())) if each.shape == (classes,)), None)
-            return None if layer is None else (layer, kind)
-        unit = self._selected()
-        return None if unit is None or unit[1] is None or unit[0] not in given else (unit[0], unit[1])
+            return (None, "The statistics have no layer of classes.") if layer is None else ((layer, kind), "")
+        layer, channel = self._selected() or ("", None)
+        if not layer:
+            return None, "The selected term is about no channel."
+        if channel is None:
+            return None, "It is about a whole layer: pick one of its channels to see what drives it."
+        return ((layer, channel), "") if layer in given else (None, f"The statistics do not have {layer}.")
 
     def _on_patches(self, real: Real) -> None:
         with self._traits_lock:

@@ -43,7 +43,9 @@ def test_they_follow_what_is_chosen(new_page: New, shot: Shot) -> None:
     panel.fits()
     shot("real-patches", panel.root)
     panel.root.get_by_role("button", name="Whole layer").click()
-    expect(real.locator(".hint")).to_have_text("The statistics know no single channel that this is about.")
+    expect(real.locator(".hint")).to_have_text(
+        "It is about a whole layer: pick one of its channels to see what drives it."
+    )
     expect(row).to_be_hidden()
     panel.root.get_by_role("button", name="One channel").click()
     expect(row).to_be_visible()

@@ -1,6 +1,7 @@
 """The real patches beside a dream: those of the channel that is dreamt of, and none where there are none."""
 
 import io
+import re
 import threading
 
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 from torch import nn
 
 from nbvis import DreamCanvas
-from nbvis.engine import channel, collect, logit
+from nbvis.engine import activity, channel, collect, custom, logit
 from nbvis.widgets.data_set import DataSet
 
 LONG = 60.0
@@ -100,12 +101,32 @@ def test_they_follow_the_channel_the_term_and_the_class(make, network, batches):
     assert [each.image for each in canvas.patches] == strongest(network, batches, "features.0", 1)[1][:9]
 
 
-def test_a_whole_layer_has_none_and_says_so(make):
+WHOLE = "It is about a whole layer: pick one of its channels to see what drives it."
+
+
+def test_where_there_are_none_it_is_said_why(make, network, batches):
     canvas = make()
-    canvas.channel = None
-    assert canvas._real["note"] == "The statistics know no single channel that this is about."
-    with pytest.raises(RuntimeError, match="there are no patches: The statistics know no single channel"):
-        _ = canvas.patches
+    for objective, why in [
+        (activity("features.0"), WHOLE),
+        (channel("features.1", 0) * 2, "The statistics do not have features.1."),
+        (custom(lambda output: output.flatten(1).mean(1), "classes"), "The selected term is about no channel."),
+    ]:
+        canvas._statistics = collect(network, batches, ["features.0", "classes"])
+        canvas.objective = objective
+        assert canvas.wait(LONG) and canvas._real == {"of": "", "patches": [], "note": why, "sought": False}
+        with pytest.raises(RuntimeError, match=f"there are no patches: {re.escape(why)}"):
+            _ = canvas.patches
+
+
+def test_a_whole_layer_says_so_from_the_start(make):
+    canvas = make(objective=activity("features.0"))
+    assert canvas._real["note"] == WHOLE
+
+
+def test_an_endless_dream_is_not_waited_for(make):
+    canvas = make(endless=True)
+    canvas.play()
+    assert len(canvas.patches) == 9 and canvas.running
 
 
 def test_a_view_gets_them_as_one_picture(make):
