@@ -1,6 +1,7 @@
 """What has come of a dream, in words: how a channel or class answers to it, and whether another network sees it."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from nbvis.engine import Network, Objective, activations, planes
@@ -13,8 +14,9 @@ from .views import figure
 def verdict(network: Network, judge: Network | None, objective: Objective, before: Tensor, after: Tensor) -> str:
     """Sentences on the picture against the one that it came from; empty where there is nothing to say.
 
-    Of a channel it is said how much more it answers, and how many others answer more strongly; of a class, how likely
-    it has become; by the judge, what that network sees. It takes two passes, or four with a judge.
+    Of a channel it is said how much more it answers, and how many others answer more strongly, where its mask has it
+    grow; of a class, how likely it has become; by the judge, what that network sees. It takes two passes, or four with
+    a judge.
 
     Args:
         network: the one that was dreamt of.
@@ -28,7 +30,7 @@ def verdict(network: Network, judge: Network | None, objective: Objective, befor
     found = []
     with torch.no_grad():
         if unit and unit[1] is not None:
-            found.append(_of_channel(network, unit[0], unit[1], before, after))
+            found.append(_of_channel(network, unit[0], unit[1], objective.terms[at].mask, before, after))
         if kind is not None:
             found.append(_of_class(network, kind, before, after))
         if judge is not None:
@@ -36,13 +38,24 @@ def verdict(network: Network, judge: Network | None, objective: Objective, befor
     return " ".join(filter(None, found))
 
 
-def _of_channel(network: Network, layer: str, channel: int, before: Tensor, after: Tensor) -> str:
-    means = [planes(activations(network, image, [layer]), layer)[0].flatten(1).mean(1) for image in (before, after)]
+def _of_channel(network: Network, layer: str, channel: int, mask: Tensor | None, before: Tensor, after: Tensor) -> str:
+    pictures = [planes(activations(network, image, [layer]), layer)[0] for image in (before, after)]
+    means = [_means(each, mask) for each in pictures]
     first, now = (each[channel].item() for each in means)
     was, place = (int((each > each[channel]).sum()) + 1 for each in means)
     rank = f"{_ordinal(place)} of {len(means[1])} channels" + (f", before the {_ordinal(was)}" if was != place else "")
     more = f", {now / first:.3g} times as much as before" if first > 0 and now > first else f", before {figure(first)}"
-    return f"Channel {channel} of {layer} answers with {figure(now)} on average{more}; it is the {rank}."
+    where = " where it is painted" if mask is not None and pictures[1].dim() == 3 else ""
+    return f"Channel {channel} of {layer} answers with {figure(now)} on average{where}{more}; it is the {rank}."
+
+
+def _means(answers: Tensor, mask: Tensor | None) -> Tensor:
+    """How strongly each channel answers, (channels,), on average over all places, or those that a mask has painted."""
+    if mask is None or answers.dim() != 3:
+        return answers.reshape(len(answers), -1).mean(1)
+    _, height, width = answers.shape
+    weights = F.adaptive_avg_pool2d(mask[None].to(answers), (height, width))
+    return (answers * weights).sum((1, 2)) / weights.sum()
 
 
 def _of_class(network: Network, kind: int, before: Tensor, after: Tensor) -> str:

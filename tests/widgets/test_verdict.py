@@ -44,6 +44,27 @@ def test_of_a_channel_it_says_how_much_more_it_answers_and_which_place_it_has(ma
     assert float(found[1].replace("−", "-")) == pytest.approx(after[3].item(), rel=0.01)
 
 
+def test_of_a_masked_channel_it_is_said_where_it_is_painted(make, network, image):
+    mask = torch.zeros(32, 48)
+    mask[:, 24:] = 1
+    canvas = make(network, image, channel("0", 3).within(mask), octaves=1, steps=8, lr=0.1)
+    words = said(canvas)
+    answers = activations(network, canvas.result, ["0"])["0"][0, 3]
+    weights = torch.stack([torch.stack([  # the slow way: the share of each cell that is painted
+        mask[row * 32 // 30 : -(-(row + 1) * 32 // 30), column * 48 // 46 : -(-(column + 1) * 48 // 46)].mean()
+        for column in range(46)]) for row in range(30)])  # fmt: skip
+    mean = ((answers * weights).sum() / weights.sum()).item()
+    found = re.match(r"Channel 3 of 0 answers with (\S+) on average where it is painted", words)
+    assert found and float(found[1].replace("−", "-")) == pytest.approx(mean, rel=0.01)
+
+
+def test_of_a_channel_without_places_it_is_said_too(make, network, image):
+    canvas = make(network, image, channel("5", 2), octaves=1)
+    words = said(canvas)
+    found = re.match(r"Channel 2 of 5 answers with (\S+) on average", words)
+    assert found and float(found[1].replace("−", "-")) == pytest.approx(network(canvas.result)[0, 2].item(), rel=0.01)
+
+
 def test_of_a_class_it_says_how_likely_it_has_become(make, network, image):
     canvas = make(Network(network, labels=LABELS), image, logit(1), octaves=1, steps=8, lr=0.1)
     words = said(canvas)
