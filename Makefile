@@ -48,7 +48,7 @@ javascript:
 
 browser:
 	$(call heading,"JupyterLab in a real Chromium")
-	$(BIN)/python -m pytest $(ABREAST) tests/browser || { \
+	@$(BIN)/python -m pytest $(ABREAST) tests/browser || { \
 	printf '\n== %s: what failed above once more, alone; twice is a failure\n' "$@"; \
 	$(BIN)/python -m pytest -n 0 --last-failed --last-failed-no-failures none tests/browser; }
 
