@@ -23,7 +23,6 @@ export const PAINT_KEYS = [
   ["b e", "paint a mask on the picture with the brush, the eraser; Escape leaves"],
   ["[ ]", "while painting: a smaller brush, a larger one"],
   ["m", "while painting: a rectangle; the arrows move it, with Shift they resize it, Enter fills it, Delete empties it"],
-  ["Ctrl+Z", "while painting: undo; with Shift: redo"],
 ];
 
 const ASIDE = "What is painted confines a dream, not a visualisation.";

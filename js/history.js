@@ -18,7 +18,7 @@ const WIDE = 64, HIGH = 48, APART = 14;
 
 /** @type {Named[]} */
 export const HISTORY_KEYS = [
-  ["Ctrl+Z", "undo: the point of the history before this one; with Shift: redo"],
+  ["Ctrl+Z", "undo: the point of the history before this one, while painting the last stroke; with Shift: redo"],
   ["← → ↑ ↓", "in the history: from point to point; Enter goes back to it, c compares it with the present"],
 ];
 

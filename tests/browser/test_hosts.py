@@ -167,6 +167,9 @@ def test_a_panel_that_dies_stays_as_it_is(
     state = "ready" if widget == "DreamCanvas" else "finished"
     expect(panel.locator(".chip i")).to_have_class(state)
     expect(panel).to_have_attribute("data-shown", state)
+    if widget == "DreamCanvas":
+        # The last that it finds out about the network: whether there are classes.
+        expect(panel.get_by_role("button", name="+ Class")).to_be_visible()
     boxes = (
         "(root) => [root, ...root.querySelectorAll('canvas, button, h4')].map((part) => part.getBoundingClientRect().y)"
     )
