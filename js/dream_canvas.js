@@ -21,10 +21,11 @@ import { zoomable } from "./zoom.js";
 
 const SLIDERS = [
   "lr", "steps", "jitter", "rotation", "octaves", "octave_scale", "zoom", "turn", "side", "tiles", "tile", "updates", "rate",
-  "weight_noise",
+  "weight_noise", "seconds",
 ];
-const DREAM = { Steps: ["lr", "steps", "jitter", "rotation"], Scales: ["octaves", "octave_scale"] };
-const VISUALISE = ["updates", "rate", "weight_noise"], LOOP = ["zoom", "turn"];
+const DREAM = ["lr", "jitter", "rotation"], SCALES = ["octaves", "octave_scale"], VISUALISE = ["rate", "weight_noise"], LOOP = ["zoom", "turn"];
+/** Seconds that a run has when it is to go by time. */
+const TIME = 10;
 /** @type {[string, string, string][]} */
 const FILMS = [["Film (MP4)", ".mp4", "video/mp4"], ["Film (GIF)", ".gif", "image/gif"]];
 
@@ -39,6 +40,7 @@ const HELP = {
   Part: "What grows: whatever the whole layer sees, or what one of its channels sees.",
   Class: "A class of the network, by its label.",
   Start: "What the dream begins with.",
+  Length: "A run takes so many steps, or as many as there is time for.",
   "Keep dreaming": "Each dream goes on from the one before, enlarged and turned, until this is off again.",
   "Made of": "What is optimised: waves without colour casts, waves as strong as in photographs, bare pixels, or see-through.",
   Recipe: "The settings of this panel, or a published recipe with all of its own.",
@@ -56,10 +58,30 @@ function objective(panel) {
   return section("Objective", above, layerPicker(panel, named("Layer"), pick), which, more);
 }
 
+/**
+ * How long a run is: in steps, or in seconds.
+ * @param {Panel} panel @param {string} steps the slider of them @param {() => boolean} fixed whether it goes by steps alone
+ * @param {string} source what that depends on
+ */
+function lengthOfRun(panel, steps, fixed, source) {
+  const { model } = panel, timed = () => model.get("seconds") !== null;
+  const by = choice(named("Length"), [["steps", "Steps"], ["seconds", "Seconds"]],
+    () => (timed() ? "seconds" : "steps"), (value) => put(model, { seconds: value === "steps" ? null : model.get("seconds") ?? TIME }));
+  const [counted, time] = [slider(panel, steps), slider(panel, "seconds")];
+  follow(panel, ["seconds", source], () => {
+    by.show();
+    by.root.hidden = fixed();
+    counted.hidden = timed() && !fixed();
+    time.hidden = !timed() || fixed();
+  });
+  return el("div", {}, by.root, counted, time);
+}
+
 /** How a visualisation is drawn. @param {Panel} panel */
 function visualisation(panel) {
-  const { model } = panel, sliders = VISUALISE.map((name) => slider(panel, name)), size = slider(panel, "side");
+  const { model } = panel, size = slider(panel, "side");
   const many = [slider(panel, "tiles"), slider(panel, "tile")];
+  const sliders = [lengthOfRun(panel, "updates", () => false, "mode"), ...VISUALISE.map((name) => slider(panel, name))];
   const made = select(panel, "parameter", named("Made of"), () => [["", Object.entries(model.get("_parameters"))]]);
   const presets = () => model.get("_presets").map((/** @type {string} */ name) => [name, name || "this panel's"]);
   const preset = select(panel, "preset", named("Recipe"), () => [["", presets()]]);
@@ -92,8 +114,8 @@ function inspector(panel) {
   const mode = choice(named("Draw"), [["dream", "Dream"], ["visualise", "Visualise"], ["grid", "Channels"]],
     () => model.get("mode"), (value) => put(model, { mode: value }));
   const sliders = (/** @type {string[]} */ names) => names.map((name) => slider(panel, name));
-  const dream = [section("Steps", ...sliders(DREAM.Steps)), section("Scales", ...sliders(DREAM.Scales), start.root),
-    loop(panel)];
+  const long = lengthOfRun(panel, "steps", () => model.get("endless"), "endless");
+  const dream = [section("Steps", long, ...sliders(DREAM)), section("Scales", ...sliders(SCALES), start.root), loop(panel)];
   const visualise = visualisation(panel);
   follow(panel, ["mode"], () => {
     mode.show();

@@ -142,12 +142,16 @@ class BranchingSession(Session):
         self._changing = set(changes)
         return changes
 
+    def _planned(self) -> dict[str, Any]:
+        # Where it runs to a point again, all that was planned is among what was changed.
+        return {} if self._script is not None else super()._planned()
+
     def _begin(self) -> PictureStep:
         self._mark_change()
         return super()._begin()
 
     def _continue(self, changes: dict[str, Any]) -> PictureStep:
-        if changes:
+        if self._changing:
             self._mark_change()
         return super()._continue(changes)
 

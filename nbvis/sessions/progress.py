@@ -25,12 +25,13 @@ class Progress:
         history: (index, octave, scores (batch,)) of steps of the run, evenly thinned where they are many, with the
             newest; octaves are counted on from round to round.
         seconds: what a step takes now, 0 before the first.
+        elapsed: what the run has taken so far, with all that was painted, seconds.
     """
 
     def __init__(self):
         self.last: PictureStep | None = None
         self.history: list[tuple[int, int, Tensor]] = []
-        self.seconds = 0.0
+        self.seconds = self.elapsed = 0.0
         self._every = 1
 
     def record(self, step: PictureStep, seconds: float, afresh: bool) -> bool:
@@ -41,11 +42,11 @@ class Progress:
             seconds: what it took.
             afresh: whether it begins another run.
         """
-        octave, octaves, round, _ = _place(step)
-        same = not afresh and self.last is not None and octave == _place(self.last)[0]
+        octave, octaves, round, _ = place_of(step)
+        same = not afresh and self.last is not None and octave == place_of(self.last)[0]
         self.seconds = self.seconds + 0.2 * (seconds - self.seconds) if same else seconds
         if afresh:
-            self.history, self._every = [], 1
+            self.history, self._every, self.elapsed = [], 1, 0.0
         if self.history and self.history[-1][0] % self._every:
             self.history.pop()  # it was there as the newest
         self.history.append((step.index, octave + (round - 1) * octaves, step.score))
@@ -61,7 +62,7 @@ class Progress:
         Without an end, `total`, `rounds` and `left` are None.
         """
         step, curve = self.last, self.curve(lambda scores: scores.mean(1))
-        octave, octaves, round, rounds = _place(step) if step else (0, 0, 0, 1)
+        octave, octaves, round, rounds = place_of(step) if step else (0, 0, 0, 1)
         return {
             "step": step.index + 1 if step else 0,
             "total": step.total if step else 0,
@@ -90,7 +91,7 @@ class Progress:
         return [[index, value] for (index, _, _), value in zip(kept, values, strict=True)]
 
 
-def _place(step: PictureStep) -> tuple[int, int, int, int | None]:
+def place_of(step: PictureStep) -> tuple[int, int, int, int | None]:
     """Which octave a step is of, and of how many, and which round, and of how many."""
     return (step.octave, step.octaves, step.round, step.rounds) if isinstance(step, DreamStep) else (1, 1, 1, 1)
 
@@ -100,7 +101,7 @@ def seconds_to_go(step: PictureStep, options: Mapping[str, Any], seconds: float)
 
     None for a run without an end.
     """
-    octave, octaves, round, rounds = _place(step)
+    octave, octaves, round, rounds = place_of(step)
     if step.total is None or rounds is None:
         return None
     each = options.get("steps", 0) if octaves * rounds > 1 else 0

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nbvis.engine import PictureStep, Steps
 
+from .budget import Budget
 from .film import Film
 from .frames import Frame, encoded, picture
 from .progress import Progress
@@ -49,7 +50,8 @@ class Session(Worker):
         start: function from the options to the run, a generator of steps that takes changed options by `send`. It is
             called on the worker thread.
         options: everything the run needs; `options["images"]` is the picture it starts from, or a function that makes
-            it, on the worker thread.
+            it, on the worker thread. With `options["seconds"]`, `options["steps"]` is planned so that the run takes
+            that time, and the plans are among the changes.
         live: names of the options that a run takes while it goes; any other starts it afresh at the next step.
         listener: bound method that gets each `Frame`.
         paint: makes a frame of where it stands; it must not hold whoever listens.
@@ -83,7 +85,7 @@ class Session(Worker):
         self._inbox: dict[str, Any] = {}
         self._allowance: int | None = 0
         self._afresh = self._renewed = self._ending = self._pausing = self._beyond = False
-        self._progress = Progress()
+        self._progress, self._budget = Progress(), Budget()
         self._filmed = filmed
         self.film: Film | None = None
         self._shown_rev = self._reflected = 0
@@ -173,6 +175,11 @@ class Session(Worker):
     def last(self) -> PictureStep | None:
         """The newest step, None before the first."""
         return self._progress.last
+
+    @property
+    def elapsed(self) -> float:
+        """What the run has taken so far, with all that was painted, seconds."""
+        return self._progress.elapsed
 
     @property
     def history(self) -> list[tuple[int, int, Tensor]]:
@@ -269,6 +276,7 @@ class Session(Worker):
                 self._allowance = None if self._allowance is None else self._allowance - 1
                 changes, rev = self._take_inbox(), self.rev
                 afresh = self._afresh or self._run is None or not changes.keys() <= self._live
+                changes |= {} if afresh else self._planned()
                 self._afresh, self._beyond, during_delivery = False, False, self._gate.in_flight()
         if resting:
             return self._rest()
@@ -281,6 +289,7 @@ class Session(Worker):
                 self.film.record(step)
             if self._opens():
                 self._deliver("jpeg")
+            self._progress.elapsed += self._clock() - began
         except StopIteration:
             return self._is_asked_anew(changes) or self._rest()
         except Exception as error:
@@ -297,6 +306,13 @@ class Session(Worker):
             self.origin = dict(self._options)
         return changes
 
+    def _planned(self) -> dict[str, Any]:
+        """The options that a time budget changes now."""
+        steps = self._budget.steps(self.last, self._progress.elapsed, self._options) if self.last else None
+        planned = {} if steps is None else {"steps": steps}
+        self._options.update(planned)
+        return planned
+
     def _begin(self) -> PictureStep:
         self._end_run()
         options = dict(self._options)
@@ -307,7 +323,7 @@ class Session(Worker):
         assert self._run is not None and self.last is not None
         if self.last.index + 1 == self.last.total and not changes:
             raise StopIteration  # and the run stays where it is, so that it can be given more to do
-        step = self._run.send(changes or None)
+        step = self._run.send({name: value for name, value in changes.items() if name != "seconds"} or None)
         if changes:
             self.changes.append((self.last.index + 1, changes))
         return step

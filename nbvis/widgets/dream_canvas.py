@@ -42,12 +42,13 @@ from .seeing import GRACE
 from .sheet import Cell
 from .subject import Subject
 from .terms import unmasked
+from .timed import FIRST, TimedWidget
 from .visualising import PARAMETERS, Drawn, visualise_run
 
 MODES = {
     "dream": OPTIONS,
-    "visualise": ("updates", "weight_noise", "preset", "transforms", "regularisers", "seed"),
-    "grid": ("updates", "weight_noise", "transforms", "seed"),
+    "visualise": ("weight_noise", "preset", "transforms", "regularisers", "seed"),
+    "grid": ("weight_noise", "transforms", "seed"),
 }
 """The ways to draw, each with the options that are its own."""
 
@@ -59,7 +60,7 @@ class _Open:
         return kind._opened if widget is None else super(DreamCanvas, widget).open
 
 
-class DreamCanvas(HistoryWidget, LoopWidget, JudgedWidget, RealPatchesWidget, front_end="dream_canvas"):
+class DreamCanvas(HistoryWidget, LoopWidget, TimedWidget, JudgedWidget, RealPatchesWidget, front_end="dream_canvas"):
     """DeepDream and feature visualisation, live: what an objective likes grows in a photograph or out of noise.
 
     Args:
@@ -102,7 +103,7 @@ class DreamCanvas(HistoryWidget, LoopWidget, JudgedWidget, RealPatchesWidget, fr
     tiles = Number(24, 2, 64, "Channels", whole=True, help="So many of the layer are drawn at once, as one batch.")
     tile = Number(96, 32, 256, "Size", unit="px", whole=True, help="Of each of them; another begins again.")
     first = t.Int(0, help="A channel of the page that the grid shows.").tag(sync=True)
-    updates = Number(128, 1, 2048, "Steps", whole=True, log=True, help="Updates of the visualisation; begins again.")
+    updates = Number(128, 1, 2048, "Steps", whole=True, log=True, help="Updates of the visualisation.")
     rate = Number(0.03, 0.001, 1, "Learning rate", log=True, help="Size of a step of the visualisation.")
     weight_noise = Number(
         0, 0, 0.5, "Weight noise", help="Of the network, drawn anew at each step: what stays is sure."
@@ -139,7 +140,10 @@ class DreamCanvas(HistoryWidget, LoopWidget, JudgedWidget, RealPatchesWidget, fr
         self._renew()
         began = time.monotonic()
         self._begin(
-            functools.partial(_run, network), self._options, live=LIVE | visualising.LIVE, paint=grid.paint_sheet
+            functools.partial(_run, network),
+            {"steps": FIRST} | self._options,
+            live=LIVE | visualising.LIVE,
+            paint=grid.paint_sheet,
         )
         if self._trial is not None:
             self._trial.leave(max(0.0, began + GRACE - time.monotonic()))
@@ -292,7 +296,7 @@ class DreamCanvas(HistoryWidget, LoopWidget, JudgedWidget, RealPatchesWidget, fr
             self.rate = _usual_rate(self.parameter)
         self._renew()
 
-    @t.observe("start", "rate", "endless", "zoom", "turn", *OPTIONS, *MODES["visualise"])
+    @t.observe("start", "rate", "updates", "seconds", "endless", "zoom", "turn", *OPTIONS, *MODES["visualise"])
     def _on_option(self, change: Any) -> None:
         if change["name"].startswith("octave"):
             self._bound_scales()
@@ -307,6 +311,8 @@ class DreamCanvas(HistoryWidget, LoopWidget, JudgedWidget, RealPatchesWidget, fr
             if name not in self._options or not same(self._options[name], value)
         }
         self._options |= options
+        if "steps" not in options:  # they are planned, so any that are asked for again are others
+            self._options.pop("steps", None)
         if hasattr(self, "_session"):
             self._changed(changed, remake=True)
 
@@ -315,25 +321,30 @@ class DreamCanvas(HistoryWidget, LoopWidget, JudgedWidget, RealPatchesWidget, fr
         options: dict[str, Any] = {name: getattr(self, name) for name in self._own_options()}
         if self.mode == "dream":
             options |= self._loop()
-        elif "preset" not in options or not self.preset:
-            options["lr"] = self.rate
+        elif not self._by_preset:
+            options |= {"lr": self.rate, "steps": self.updates}
         # Until an objective is known to fit, the run keeps the one it has.
         objective: Any = self._fits and self._recent.packed(self._fits)
         if self._fits is not None and self.mode != "dream":
             objective = unmasked(self._fits)
             if self.mode == "grid":
                 objective = grid.objectives(self._some_layer(), self._shown_channels())
-        return options | {"objective": objective, "images": self._start_image(), "mode": self.mode}
+        return self._within_time(options) | {"objective": objective, "images": self._start_image(), "mode": self.mode}
 
     def _own_options(self) -> tuple[str, ...]:
         """The options that the run has now: a published recipe leaves nothing to choose."""
-        return ("preset", "seed") if self.mode == "visualise" and self.preset else MODES[self.mode]
+        return ("preset", "seed") if self._by_preset else MODES[self.mode]
+
+    @property
+    def _by_preset(self) -> bool:
+        return self.mode == "visualise" and bool(self.preset)
+
+    def _by_steps(self) -> bool:
+        return self._by_preset or (self.mode == "dream" and self.endless)
 
     def _start_image(self) -> Tensor | Drawn:
         if self.mode != "dream":
-            return Drawn(
-                "pixels" if self.mode == "visualise" and self.preset else self.parameter, self._start_shape(), self.seed
-            )
+            return Drawn("pixels" if self._by_preset else self.parameter, self._start_shape(), self.seed)
         return self._dream_start()
 
     def _dream_start(self) -> Tensor | Drawn:
@@ -359,7 +370,8 @@ class DreamCanvas(HistoryWidget, LoopWidget, JudgedWidget, RealPatchesWidget, fr
         """The sliders of this way to draw."""
         drawn, loop = ("updates", "rate", "weight_noise"), ("zoom", "turn") if self.endless else ()
         own = {"dream": OPTIONS + loop, "visualise": ("side", *drawn), "grid": ("tiles", "tile", *drawn)}[self.mode]
-        return {name: control for name, control in self._controls.items() if name in own}
+        shown = {*own} if self._seconds is None else {*own, "seconds"} - {"steps", "updates"}
+        return {name: control for name, control in self._controls.items() if name in shown}
 
     def _saved(self, suffix: str) -> bytes:
         saved = super()._saved(suffix)

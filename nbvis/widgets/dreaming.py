@@ -30,7 +30,7 @@ OPTIONS = ("octaves", "octave_scale", "steps", "lr", "jitter", "rotation", "seed
 LOOP = ("rounds", "zoom", "turn")
 """What `keep_dreaming` is given beside that."""
 
-LIVE = frozenset({"objective", "lr", "steps", "jitter", "rotation", *LOOP})
+LIVE = frozenset({"objective", "lr", "steps", "seconds", "jitter", "rotation", *LOOP})
 """What changes while a dream goes on; the rest begins it again."""
 
 

@@ -60,7 +60,7 @@ def _changed(name: str, before: Any, now: Any, controls: Mapping[str, str]) -> s
 def _short(value: Any) -> str:
     if isinstance(value, int | float):
         return f"{value:g}"
-    return f"{len(value)}" if isinstance(value, tuple) else str(value) or "none"
+    return f"{len(value)}" if isinstance(value, tuple) else str(value or "none")
 
 
 def _climbed(before: Objective | None, now: Objective | None) -> str:

@@ -207,7 +207,8 @@ def _driven(changes: Sequence[tuple[int, dict[str, Any]]], stop: Step | None, na
     """Source that takes `run` to a step, changing what was changed, or to its end for None."""
     if stop is None:
         return ["picture = last(run).image"]
-    made = [f"{index}: {_changed(changed, names)}" for index, changed in changes if index <= stop.index]
+    own = [(index, {name: value for name, value in changed.items() if name != "seconds"}) for index, changed in changes]
+    made = [f"{index}: {_changed(changed, names)}" for index, changed in own if changed and index <= stop.index]
     return [
         f"changes = {{{', '.join(made)}}}",
         "step = next(run)",

@@ -19,7 +19,7 @@ from nbvis.engine import (
     ascend,
 )
 
-LIVE = frozenset({"objective", "lr", "weight_noise", "transforms", "regularisers"})
+LIVE = frozenset({"objective", "steps", "lr", "weight_noise", "transforms", "regularisers"})
 """What changes while a visualisation goes on; the rest begins it again."""
 
 PARAMETERS = {
@@ -85,8 +85,15 @@ def ascent_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """What `ascend` is given beside network, objective and image, from what the widget has."""
     if options["mode"] == "visualise" and options["preset"]:
         return PRESETS[options["preset"]] | {"seed": options["seed"]}
-    names = ["lr", "transforms", "weight_noise", "seed", *(["regularisers"] if options["mode"] == "visualise" else [])]
-    return {"steps": options["updates"]} | {name: options[name] for name in names}
+    names = [
+        "steps",
+        "lr",
+        "transforms",
+        "weight_noise",
+        "seed",
+        *(["regularisers"] if options["mode"] == "visualise" else []),
+    ]
+    return {name: options[name] for name in names}
 
 
 def visualise_run(network: Network, options: dict[str, Any]) -> Steps:

@@ -138,6 +138,35 @@ def test_one_step_at_a_time(open_notebook: Open) -> None:
     notebook.gives("len(canvas._session.history)", 3)
 
 
+def test_a_run_takes_a_time_in_the_place_of_steps(open_notebook: Open, shot: Shot) -> None:
+    notebook = open_notebook(SHORT)
+    notebook.run(0)
+    panel = only_panel(notebook)
+    by = panel.root.get_by_role("group", name="Length").filter(visible=True)
+    expect(panel.slider("Seconds")).to_be_hidden()
+    by.get_by_role("button", name="Seconds").click()
+    expect(panel.slider("Steps per octave")).to_be_hidden()
+    expect(panel.field("Seconds")).to_have_value("10")
+    panel.field("Seconds").fill("2")
+    panel.field("Seconds").press("Enter")
+    notebook.until("canvas.seconds == 2")
+    panel.play.click()
+    panel.state("finished")
+    panel.rests()
+    shot("timed", notebook.page)
+    assert notebook.kernel("any('steps' in changed for _, changed in canvas._session.past.changes)")
+    notebook.gives("canvas._session.differing", set())
+    by.get_by_role("button", name="Steps").click()
+    # As with every change after the end, the picture is made anew.
+    expect(panel.status).to_have_text("octave 2 of 2 · step 8 of 8")
+    expect(panel.slider("Steps per octave")).to_be_visible()
+    panel.root.get_by_role("button", name="Visualise").click()
+    by.get_by_role("button", name="Seconds").click()
+    expect(panel.field("Seconds")).to_have_value("10")
+    expect(panel.slider("Steps")).to_be_hidden()
+    shot("timed-visualise", notebook.page)
+
+
 def test_a_cell_run_twice_leaves_one_worker(open_notebook: Open) -> None:
     notebook = open_notebook(LONG)
     notebook.run(0)

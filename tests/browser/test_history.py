@@ -67,7 +67,7 @@ def test_the_strip_grows_with_the_run_and_a_click_goes_back(canvas: DreamCanvas,
     panel = opened(canvas, new_page())
     panel.state("ready")
     expect(panel.root.get_by_role("region", name="History")).to_be_hidden()
-    panel.root.get_by_role("button", name="Step").click()
+    panel.root.get_by_role("button", name="Step", exact=True).click()
     expect(points(panel)).to_have_count(2)
     current(panel, "Went on, step 1")
     panel.rests()
@@ -128,7 +128,7 @@ def test_a_point_is_compared_with_the_present_in_its_place(canvas: DreamCanvas, 
 
 def test_undo_puts_a_slider_back_and_redo_forth(canvas: DreamCanvas, new_page: New) -> None:
     panel = opened(canvas, new_page())
-    panel.root.get_by_role("button", name="Step").click()
+    panel.root.get_by_role("button", name="Step", exact=True).click()
     expect(points(panel)).to_have_count(2)
     panel.rests()
     panel.field("Jitter").fill("2")

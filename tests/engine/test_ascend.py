@@ -262,6 +262,28 @@ def test_the_learning_rate_changes_between_steps(convnet, pictures, kind):
     assert not torch.equal(run.send({"lr": 0.2}).image, first.image)
 
 
+@pytest.mark.parametrize("steps", [2, 4, 9])
+def test_the_number_of_steps_changes_between_steps(convnet, pictures, steps):
+    image, net = Pixels(pictures(1, 3, 8, 8)), convnet()
+    run = ascend(net, logit(1), image, steps=4)
+    assert [next(run).total for _ in range(2)] == [4, 4]
+    try:
+        made = [run.send({"steps": steps}), *run]
+    except StopIteration:
+        made = []
+    assert [(step.index, step.total) for step in made] == [(index, steps) for index in range(2, steps)]
+    if made:
+        assert torch.equal(made[-1].image, last(ascend(net, logit(1), image, steps=steps)).image)
+
+
+def test_a_run_at_its_end_is_given_more_steps(convnet, pictures):
+    image, net = Pixels(pictures(1, 3, 8, 8)), convnet()
+    run = ascend(net, logit(1), image, steps=2)
+    next(run), next(run)
+    step = run.send({"steps": 3})
+    assert torch.equal(step.image, last(ascend(net, logit(1), image, steps=3)).image)
+
+
 def test_the_objective_changes_between_steps(convnet, pictures):
     run = ascend(convnet(), logit(1), Pixels(pictures(1, 3, 8, 8)), steps=40, transforms=(), lr=0.02)
     logit_at_start = next(run).score
@@ -304,7 +326,8 @@ def test_the_transforms_change_between_steps(convnet, pictures):
             {"learning_rate": 1},
             "'learning_rate' does not change during a run; there are 'objective', 'lr', 'transforms'",
         ),
-        ({"steps": 3}, "'steps' does not change during a run"),
+        ({"seed": 3}, "'seed' does not change during a run"),
+        ({"steps": 2.5}, "steps is a whole number from 0 up, not 2.5"),
         ({"lrr": 3}, "did you mean 'lr'"),
         ({"lr": -1}, "lr is a number from 0 up, not -1"),
         ({"lr": float("nan")}, "lr is a number from 0 up, not nan"),

@@ -162,6 +162,7 @@ def test_the_recipe_of_any_dream(network, image, seed):
         lambda: setattr(canvas, "endless", not canvas.endless),
         lambda: setattr(canvas, "zoom", draw.uniform(1, 1.2)),
         lambda: setattr(canvas, "turn", draw.uniform(-10, 10)),
+        lambda: setattr(canvas, "seconds", draw.choice([1, None])),
         lambda: None,
     ]
     for _ in range(draw.randint(0, 7)):
@@ -210,6 +211,7 @@ def test_the_recipe_of_any_visualisation(network, image, seed):
         lambda: setattr(canvas, "regularisers", (decay(1e-3),) if canvas.parameter == "pixels" else ()),
         lambda: setattr(canvas, "objective", draw.choice(objectives)),
         lambda: setattr(canvas, "preset", draw.choice(["", "", "yosinski 3"])),
+        lambda: setattr(canvas, "seconds", draw.choice([1, None])),
     ]
     for _ in range(draw.randint(0, 6)):
         draw.choice(changes)()

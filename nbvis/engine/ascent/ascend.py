@@ -63,12 +63,14 @@ class _AscentSettings:
     transforms: Sequence[Transform]
     regularisers: Sequence[Regulariser]
     weight_noise: float
+    steps: int
 
     def __post_init__(self):
         """Raises `ValueError` or `TypeError` for a value that a run cannot have."""
         if not callable(self.lr):
             number(self.lr, "lr")
         number(self.weight_noise, "weight_noise")
+        whole(self.steps, "steps")
         object.__setattr__(self, "transforms", _functions(self.transforms, "transforms", "jitter(8)"))
         object.__setattr__(self, "regularisers", _functions(self.regularisers, "regularisers", "decay(1e-4)"))
 
@@ -93,8 +95,8 @@ def ascend(
     Each step transforms the images at random, runs the network as far as the objective needs, lets the optimizer
     follow the gradient of the score, and regularises the pixels. Where the plain gradient is exactly zero, the
     redirected ReLU gradient is used. The image parameter passed in stays as it is. Between two steps,
-    `steps.send({"lr": 0.01})` changes `objective`, `lr`, `transforms`, `regularisers` or `weight_noise` and returns
-    the next step. The network may be trained meanwhile (see `Network`). Published recipes are in `PRESETS`.
+    `steps.send({"lr": 0.01})` changes `objective`, `lr`, `transforms`, `regularisers`, `weight_noise` or `steps` and
+    returns the next step. The network may be trained meanwhile (see `Network`). Published recipes are in `PRESETS`.
 
     Args:
         network: a `Network` or a bare module.
@@ -143,12 +145,13 @@ def ascend(
     image = image if place is None else place.parameter.holding(place.parameter.values.clone())
     lr = lr if lr is None or callable(lr) else number(lr, "lr")
     made = made_optimizer(optimizer, image.values.requires_grad_(), 1.0 if callable(lr) else lr, image.usual_lr)
-    settings = _AscentSettings(objective, image.usual_lr if lr is None else lr, transforms, regularisers, weight_noise)
+    lr = image.usual_lr if lr is None else lr
+    settings = _AscentSettings(objective, lr, transforms, regularisers, weight_noise, steps)
     _check(settings, image, made)
-    steps, ascent = whole(steps, "steps"), Ascent(network, objective, start, moved=after is not None)
+    ascent = Ascent(network, objective, start, moved=after is not None)
     if place is not None:
         start = _recalled(made, image.values, place)
-    return ascent.kept(_ascend(ascent, image, start, settings, steps, made, seed, kept))
+    return ascent.kept(_ascend(ascent, image, start, settings, made, seed, kept))
 
 
 # The decorator works step by step: a caller in inference mode would otherwise leave tensors without autograd behind.
@@ -158,19 +161,19 @@ def _ascend(
     image: ImageParameter,
     start: Tensor,
     settings: _AscentSettings,
-    steps: int,
     optimizer: torch.optim.Optimizer,
     seed: int,
     after: AscentStep | None,
 ) -> AscentSteps:
     movable = ascent.movable(start.shape[2:])
-    for index in range(after.index if after else 0, steps):
-        step = after
+    step, index = after, after.index if after else 0
+    while step is not None or index < settings.steps:
         if step is None:
             score, notes = _update(ascent, image, start, movable, settings, optimizer, seed * 1_000_003 + index, index)
-            step = AscentStep(index, steps, notes, score, *_snapshot(image, start, movable))
-        step, after = replace(step, make_place=functools.partial(_place, step, start, optimizer, image.values)), None
-        changes = yield step
+            step = AscentStep(index, settings.steps, notes, score, *_snapshot(image, start, movable))
+        place = functools.partial(_place, step, start, optimizer, image.values)
+        newest, step, index = replace(step, total=settings.steps, make_place=place), None, index + 1
+        changes = yield newest
         if changes:
             settings = changed(settings, changes)
             _check(settings, image, optimizer)
@@ -178,7 +181,7 @@ def _ascend(
                 for group in optimizer.param_groups:
                     group["lr"] = 1.0 if callable(settings.lr) else settings.lr
             if "objective" in changes:
-                start = step.make_image()
+                start = newest.make_image()
                 ascent.set_objective(settings.objective)
                 movable = ascent.movable(start.shape[2:])
 
