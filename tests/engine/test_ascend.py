@@ -294,6 +294,25 @@ def test_the_objective_changes_between_steps(convnet, pictures):
     assert -last(run).score < before
 
 
+def test_a_view_that_shows_nothing_of_the_mask_is_no_error_and_says_so(convnet, pictures):
+    mask = torch.zeros(16, 16)
+    mask[:, :4] = 1
+
+    def right(images, generator):
+        return images[..., 8:]
+
+    def left(images, generator):
+        return images[..., :8]
+
+    image = Pixels(pictures(1, 3, 16, 16))
+    run = ascend(convnet(), logit(1).within(mask), image, steps=3, transforms=[right])
+    step = next(run)
+    assert torch.equal(step.image, image.image()) and len(step.notes) == 1
+    assert step.notes[0].startswith("Nothing that the masks let change is in what the network was shown")
+    step = run.send({"transforms": [left]})
+    assert not torch.equal(step.image, image.image()) and step.notes == ()
+
+
 def test_a_mask_that_comes_later_freezes_what_is_there_then(convnet, pictures):
     mask = mask_of(8, 10)
     for image in (Pixels(pictures(1, 3, 8, 10)), Fourier(8, 10)):

@@ -120,7 +120,7 @@ class Ascent:
             score (batch,), gradient like the images, and notes.
 
         Raises:
-            RuntimeError: if not one image has ever had a gradient.
+            RuntimeError: if not one image has ever had a gradient, masks or no masks.
             FloatingPointError: if a score or a gradient is NaN or infinite.
         """
 
@@ -144,7 +144,7 @@ class Ascent:
         seen = functools.partial(_seen, view=view, seed=seed)
         show = functools.partial(self._looking.shown, seed=seed, others=True)
         beside = self._references.seen(images.shape[2:], seen, show)
-        score, gradient, said = self._pass(images, view, seed, shape, beside)
+        score, gradient, _, said = self._pass(images, view, seed, shape, beside)
         size = gradient.abs().flatten(1).sum(1)
         if not torch.isfinite(size + score).all():
             raise FloatingPointError(
@@ -155,13 +155,17 @@ class Ascent:
         if size.all():
             return score, gradient, notes
         with Rectifiers(redirected):
-            _, other, _ = self._pass(images, view, seed, shape, beside)
+            _, other, masked, _ = self._pass(images, view, seed, shape, beside)
         gradient = torch.where((size == 0).view(-1, 1, 1, 1), other, gradient)
         stuck = ~gradient.flatten(1).any(1)
-        if stuck.all() and not self._moved:
+        if stuck.all() and not self._moved and not masked.any():
             raise RuntimeError(self._cannot_move(score))
         note = "The plain gradient is zero here (a ReLU is shut), so the redirected one is used."
-        if stuck.any():
+        if stuck.any() and masked[stuck].all():
+            note = (
+                "Nothing that the masks let change is in what the network was shown at this step, or moves the score."
+            )
+        elif stuck.any():
             rows = ", ".join(str(i) for i in stuck.nonzero().flatten().tolist())
             note = f"No gradient reaches image {rows}: it stays as it is."
         return score, gradient, (*notes, note)
@@ -176,11 +180,13 @@ class Ascent:
     @torch.enable_grad()
     def _pass(
         self, images: Tensor, view: View, seed: int, shape: Callable[[Tensor], Tensor], beside: Sequence[Beside]
-    ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+    ) -> tuple[Tensor, Tensor, Tensor, tuple[str, ...]]:
+        """The scores, their gradient, whether masks hold back what else there is of it, and sentences."""
         images = images.detach().requires_grad_()
         activations = self._looking.shown(_seen(images, view, seed), seed)
         dtype = torch.float16 if self._looking.half else self.network.dtype
         total, gradient = torch.zeros(len(images), device=self.device, dtype=self.dtype), torch.zeros_like(images)
+        masked = torch.zeros(len(images), device=self.device, dtype=torch.bool)
         for k, (mask, parts) in enumerate(self._passes):
             scores = scores_of(parts, activations, beside)
             total = total + scores.detach()
@@ -188,9 +194,11 @@ class Ascent:
             if found is None:
                 continue
             found = shape(found)
+            if mask is not None:
+                masked |= found.flatten(1).any(1)
             gradient = gradient + (found if mask is None else found * resized(mask, images.shape[2:]))
         said = dict.fromkeys(note for one in self.objectives for note in one.notes(activations))
-        return total, gradient, tuple(said)
+        return total, gradient, masked, tuple(said)
 
 
 def _seen(images: Tensor, view: View, seed: int) -> Tensor:
