@@ -27,7 +27,10 @@ const DREAM = ["lr", "jitter", "rotation"], SCALES = ["octaves", "octave_scale"]
 /** Seconds that a run has when it is to go by time. */
 const TIME = 10;
 /** @type {[string, string, string][]} */
-const FILMS = [["Film (MP4)", ".mp4", "video/mp4"], ["Film (GIF)", ".gif", "image/gif"]];
+const SAVES = [
+  ["Film (MP4)", ".mp4", "video/mp4"], ["Film (GIF)", ".gif", "image/gif"],
+  ["Run, to go on with later", ".nbvis", "application/octet-stream"],
+];
 
 /** @type {Named[]} */
 const KEYS = [...RUN_KEYS, ...PAINT_KEYS, ...HISTORY_KEYS, ["← →", "on a slider: less or more"], ["Tab", "in the formula: the first completion"]];
@@ -139,7 +142,7 @@ function whatIsDrawn(model) {
 /** Draws a view and returns its undo. @param {Context} context */
 function render(context) {
   const help = { ...INPUT_HELP, ...HELP };
-  const words = { title: "DreamCanvas", file: "dream", keys: KEYS, help, sliders: SLIDERS, saves: FILMS };
+  const words = { title: "DreamCanvas", file: "dream", keys: KEYS, help, sliders: SLIDERS, saves: SAVES };
   return panel(context, words, (panel) => {
     const { model, signal } = panel, screen = picture(signal, 1), bar = transport(panel);
     const paint = painter(panel, (/** @type {Header} */ header, [shown]) => {

@@ -35,6 +35,7 @@ from .ascent.regularisers import (
     total_variation,
 )
 from .ascent.size_transforms import crop, pad, random_crop, resize
+from .ascent.stored import restored, stored
 from .ascent.transforms import STANDARD, Transform, affine, choice, jitter, rotate, translate, zoom
 from .attribution.attribute import Attribution, attribute, score
 from .attribution.grid import last_with_space
@@ -198,6 +199,7 @@ __all__ = [
     "read_table",
     "resize",
     "resized",
+    "restored",
     "rotate",
     "row_numbers",
     "score",
@@ -207,6 +209,7 @@ __all__ = [
     "small_norm",
     "small_values",
     "smallest_size",
+    "stored",
     "stretched",
     "total_variation",
     "translate",

@@ -6,12 +6,14 @@ from contextlib import closing
 from copy import copy
 from typing import Any
 
+from torch import Tensor
+
 from nbvis.engine import PictureStep, Steps
 
 from .frames import picture
 from .history import History, Node, Settings, differing, thumbnail
 from .progress import Progress
-from .session import Session
+from .session import Past, Session
 
 PAUSE = 1.0
 """Seconds between two changes of the same options from which they are two: a slider that is dragged changes once."""
@@ -95,6 +97,37 @@ class BranchingSession(Session):
             self._goal, self._leaving, self._script = None, [], None
             self._ask()
             return super().renew(**options)
+
+    def present(self) -> tuple[Past, Progress]:
+        """How the run came to where it rests, with a step that can be gone on from, and how far that is.
+
+        Raises:
+            ValueError: if it goes, or there is no run.
+        """
+        with self._lock:
+            here, past = self.points.current, self.past
+            if self.state == "running":
+                raise ValueError("the run goes: pause it, and then save it")
+            if past.last is None or here is None or here.kept is not past.last:
+                raise ValueError("there is no run to save yet: play")
+            return past, _copied(self._progress)
+
+    def adopt(self, settings: Settings, past: Past, history: list[tuple[int, int, Tensor]], elapsed: float) -> Node:
+        """A point of another process, to go back to.
+
+        Args:
+            settings: what the controls were set to.
+            past: how it was reached; its `last` can be gone on from.
+            history: the (index, octave, scores) of the steps.
+            elapsed: what they took, seconds.
+        """
+        assert past.last is not None
+        small = self._small(past.last.image)
+        with self._lock:
+            node = self.points.add(settings, past.origin, past.changes)
+            node.step, node.kept, node.thumbnail = past.last.index + 1, past.last, small
+            node.progress.last, node.progress.history, node.progress.elapsed = past.last, list(history), elapsed
+        return node
 
     def _set_out(self, node: Node) -> None:
         """Has the worker go to a point before it does anything else; called under the lock."""

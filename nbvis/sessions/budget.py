@@ -52,10 +52,9 @@ class Budget:
         if mark is None or mark.octave != octave or not mark.index < step.index:
             self._mark, self._look = _Mark(octave, step.index, elapsed), left
             return LEAST if planned < LEAST else None
-        if left and (left > self._look):
+        if left > self._look:
             return None
-        # The last octave is looked at once more when half is done, and at its end.
-        self._look = left // 2 if octave == octaves else 0
+        self._look = left // 2 if octave == octaves else -1
         cost = max((elapsed - mark.elapsed) / (step.index - mark.index), 1e-9)
         later = sum(self._ratio(octaves - octave, octaves - each, options) for each in range(octave + 1, octaves + 1))
         self._costs[octaves - octave] = cost

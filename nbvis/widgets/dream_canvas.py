@@ -21,6 +21,7 @@ from nbvis.engine import (
     Objective,
     Statistics,
     Steps,
+    as_network,
     dreamable,
     octave_sizes,
 )
@@ -38,6 +39,7 @@ from .objectives import typed
 from .page import page
 from .real_patches import RealPatchesWidget
 from .recipe import TAKEN, dream_recipe, visualise_recipe
+from .saved_run import SUFFIX, opened
 from .seeing import GRACE
 from .sheet import Cell
 from .subject import Subject
@@ -156,18 +158,25 @@ class DreamCanvas(HistoryWidget, LoopWidget, TimedWidget, JudgedWidget, RealPatc
 
     @classmethod
     def _opened(cls, path: str | Path, network: Network | nn.Module | None = None, **options: Any) -> "DreamCanvas":
-        """A canvas that goes on from a saved picture, with the objective and the settings that it was made with.
+        """A canvas that goes on from a saved run or picture, with the objective and the settings that it was made with.
 
         Args:
-            path: what `save` wrote; any other picture opens too, and the notes say what it does not carry.
+            path: what `save` wrote. From a run, .nbvis, it goes on to the same bits as if it had never ended; with a
+                picture another one begins; one from elsewhere opens too, and the notes say what it does not carry.
             network: the network it was made with.
             options: traits that are to be others.
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: if it is no picture, the network is not given, or the objective does not fit it.
+            ValueError: if it is neither, the network is not given, or the objective does not fit it.
         """
         path = Path(path)
+        if path.suffix == SUFFIX:
+            run = opened(path, None if network is None else as_network(network))
+            settings = {name: value for name, value in run.settings.items() if name not in ("objective", "term")}
+            canvas = cls(network, run.given, run.settings["objective"], **settings)  # type: ignore[arg-type]
+            canvas._resume(run, options)
+            return canvas
         found = carried(path)
         if network is None:
             made = f"made with the network {found.network!r}" if found.network else "to be dreamt on with a network"

@@ -11,6 +11,7 @@ sliders' values that are still on their way, and these would then undo what was 
 
 import functools
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import traitlets as t
@@ -25,6 +26,8 @@ from .history_words import label, place
 from .numbers import numbers
 from .painted import PaintedWidget
 from .recipe import TAKEN
+from .saved_run import SUFFIX, SavedRun, written
+from .terms import alike
 
 
 class Point(NamedTuple):
@@ -60,7 +63,9 @@ class HistoryWidget(PaintedWidget, FilmWidget):
     _point = t.Int(-1, help="The point that the run came from, by its id; -1 for none.").tag(sync=True)
     _history_wish = t.Dict(help="What a view asks of the history: {act, point, number}.").tag(sync=True)
 
+    _suffixes = (*FilmWidget._suffixes, SUFFIX)
     _going_back = False
+    _awaited: tuple[SavedRun, Mapping[str, Any]] | None = None
     _told_points = -1
 
     @property
@@ -105,6 +110,44 @@ class HistoryWidget(PaintedWidget, FilmWidget):
         first, second = (self._session.points.get(getattr(each, "id", each)) for each in (one, other))
         return {name: (first.settings[name], second.settings[name]) for name in sorted(differing(first, second))}
 
+    def save(self, path: str | Path) -> None:
+        """As for every film, and where it rests the run itself: `open` goes on with it in another process.
+
+        Args:
+            path: ends in .nbvis for the run, with all that it takes to go on to the same bits; else in .png, .html,
+                .mp4 or .gif.
+
+        Raises:
+            ValueError: if it ends in anything else, the run goes, there is none yet, or its objective or transforms
+                have a function or picture of one's own.
+            OSError: if it cannot be written.
+        """
+        super().save(path)
+
+    def _resume(self, run: SavedRun, options: Mapping[str, Any]) -> None:
+        """Goes on from a run of another process, with other options, as soon as the network has been looked at."""
+        self._awaited = run, options
+        self._do_later()
+
+    def _do_later(self) -> None:
+        with self._traits_lock:
+            awaited = None if self._doing or self._checking else self._awaited
+            self._awaited = None if awaited else self._awaited
+        if awaited:
+            (run, options), later = awaited, self._later
+            self._go_back(self._session.adopt(run.settings, run.past, run.history, run.elapsed))
+            for name, value in options.items():
+                setattr(self, name, value)
+            self._later = later
+        super()._do_later()
+
+    def _saved(self, suffix: str) -> bytes:
+        if suffix != SUFFIX:
+            return super()._saved(suffix)
+        past, progress = self._session.present()
+        subject = self._subject
+        return written(subject.network, subject.given, self._settings_now(), past, progress.history, progress.elapsed)
+
     def _begin(self, start: Any, options: Mapping[str, Any], **session: Any) -> None:
         super()._begin(start, options, settings=self._settings_now, **session)
 
@@ -124,7 +167,10 @@ class HistoryWidget(PaintedWidget, FilmWidget):
             finally:
                 self._going_back = False
             options = node.options
-            rest = {name: value for name, value in self._options_now().items() if not same(value, options.get(name))}
+            rest = {
+                name: value for name, value in self._options_now().items()
+                if not same(value, options.get(name)) and not alike(value, options.get(name))
+            }  # fmt: skip
             if rest:
                 self._session.change(**rest)
             self._refusal = "", ""

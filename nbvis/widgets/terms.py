@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from nbvis.engine import Names, Objective, as_formula, formula
 
 _NAME = r"""(?P<quote>['"])(?P<name>.*)(?P=quote)"""
@@ -77,6 +80,22 @@ def unmasked(objective: Objective) -> Objective:
     if all(term.mask is None for term in objective.terms):
         return objective
     return Objective(tuple(replace(term, mask=None, masks=()) for term in objective.terms))
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two objectives, or two tuples of such, say the same."""
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(alike, one, other))
+    if not (isinstance(one, Objective) and isinstance(other, Objective)) or len(one.terms) != len(other.terms):
+        return False
+    texts = [text_row(one, at) for at in range(len(one.terms))]
+    said = all(texts) and texts == [text_row(other, at) for at in range(len(other.terms))]
+    pairs = zip(one.terms, other.terms, strict=True)
+    return said and weights(one) == weights(other) and all(_same_mask(a.mask, b.mask) for a, b in pairs)
+
+
+def _same_mask(one: Tensor | None, other: Tensor | None) -> bool:
+    return one is other or (one is not None and other is not None and torch.equal(one, other))
 
 
 def is_plain(objective: Objective) -> bool:

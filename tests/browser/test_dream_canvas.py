@@ -450,6 +450,13 @@ def test_a_finished_dream_goes_on_round_after_round_and_its_film_is_saved(open_n
         with av.open(io.BytesIO(film)) as read:
             assert (read.streams.video[0].width, read.streams.video[0].height) == (224, 224)
             assert 20 < sum(1 for _ in read.decode(video=0)) <= steps + 1
+    panel.root.get_by_role("button", name="Save", exact=True).click()
+    with page.expect_download() as download:
+        panel.root.get_by_role("menuitem", name="Run, to go on with later").click()
+    assert download.value.suggested_filename == "dream.nbvis"
+    run = str(download.value.path().rename(download.value.path().with_suffix(".nbvis")))
+    opened = f"DreamCanvas.open({run!r}, demo.network('cpu'))"
+    notebook.gives(f"(lambda it: (it._session.last.index + 1, it.endless, it.close()))({opened})", (steps, True, None))
     panel.root.get_by_role("switch", name="Keep dreaming").uncheck()
     panel.play.click()
     panel.state("finished")
