@@ -456,7 +456,10 @@ def test_a_finished_dream_goes_on_round_after_round_and_its_film_is_saved(open_n
     assert download.value.suggested_filename == "dream.nbvis"
     run = str(download.value.path().rename(download.value.path().with_suffix(".nbvis")))
     opened = f"DreamCanvas.open({run!r}, demo.network('cpu'))"
-    notebook.gives(f"(lambda it: (it._session.last.index + 1, it.endless, it.close()))({opened})", (steps, True, None))
+    notebook.gives(
+        f"(lambda it: (it.wait(), it._session.last.index + 1, it.endless, it.close()))({opened})",
+        (True, steps, True, None),
+    )
     panel.root.get_by_role("switch", name="Keep dreaming").uncheck()
     panel.play.click()
     panel.state("finished")
