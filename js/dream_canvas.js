@@ -63,19 +63,19 @@ function objective(panel) {
 
 /**
  * How long a run is: in steps, or in seconds.
- * @param {Panel} panel @param {string} steps the slider of them @param {() => boolean} fixed whether it goes by steps alone
- * @param {string} source what that depends on
+ * @param {Panel} panel @param {string} steps the slider of them @param {string[]} endless the trait while which it goes by steps alone
  */
-function lengthOfRun(panel, steps, fixed, source) {
+function lengthOfRun(panel, steps, ...endless) {
   const { model } = panel, timed = () => model.get("seconds") !== null;
   const by = choice(named("Length"), [["steps", "Steps"], ["seconds", "Seconds"]],
     () => (timed() ? "seconds" : "steps"), (value) => put(model, { seconds: value === "steps" ? null : model.get("seconds") ?? TIME }));
   const [counted, time] = [slider(panel, steps), slider(panel, "seconds")];
-  follow(panel, ["seconds", source], () => {
+  follow(panel, ["seconds", ...endless], () => {
+    const fixed = endless.some((name) => model.get(name));
     by.show();
-    by.root.hidden = fixed();
-    counted.hidden = timed() && !fixed();
-    time.hidden = !timed() || fixed();
+    by.root.hidden = fixed;
+    counted.hidden = timed() && !fixed;
+    time.hidden = !timed() || fixed;
   });
   return el("div", {}, by.root, counted, time);
 }
@@ -84,7 +84,7 @@ function lengthOfRun(panel, steps, fixed, source) {
 function visualisation(panel) {
   const { model } = panel, size = slider(panel, "side");
   const many = [slider(panel, "tiles"), slider(panel, "tile")];
-  const sliders = [lengthOfRun(panel, "updates", () => false, "mode"), ...VISUALISE.map((name) => slider(panel, name))];
+  const sliders = [lengthOfRun(panel, "updates"), ...VISUALISE.map((name) => slider(panel, name))];
   const made = select(panel, "parameter", named("Made of"), () => [["", Object.entries(model.get("_parameters"))]]);
   const presets = () => model.get("_presets").map((/** @type {string} */ name) => [name, name || "this panel's"]);
   const preset = select(panel, "preset", named("Recipe"), () => [["", presets()]]);
@@ -117,7 +117,7 @@ function inspector(panel) {
   const mode = choice(named("Draw"), [["dream", "Dream"], ["visualise", "Visualise"], ["grid", "Channels"]],
     () => model.get("mode"), (value) => put(model, { mode: value }));
   const sliders = (/** @type {string[]} */ names) => names.map((name) => slider(panel, name));
-  const long = lengthOfRun(panel, "steps", () => model.get("endless"), "endless");
+  const long = lengthOfRun(panel, "steps", "endless");
   const dream = [section("Steps", long, ...sliders(DREAM)), section("Scales", ...sliders(SCALES), start.root), loop(panel)];
   const visualise = visualisation(panel);
   follow(panel, ["mode"], () => {

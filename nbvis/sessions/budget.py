@@ -61,9 +61,11 @@ class Budget:
         here = (seconds - elapsed) / cost
         if octave == octaves:
             more = min(MOST, round(here))
-            close = left and abs(more - left) <= CLOSE * left
-            return None if close or more == left or (more < 1 and not left) else done + max(1, more)
-        found = min(MOST, max(LEAST, round((here + done) / (1 + later))))
+            if abs(more - left) <= CLOSE * left or (more < 1 and not left):
+                return None
+            found = done + max(1, more)
+        else:
+            found = min(MOST, max(LEAST, round((here + done) / (1 + later))))
         return None if found == planned else found
 
     def _ratio(self, here: int, there: int, options: Mapping[str, Any]) -> float:
