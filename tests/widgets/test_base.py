@@ -65,7 +65,7 @@ def test_views_get_recipe_and_files_or_the_reason_why_not(make, heard):
     (recipe, _), (_, buffers), (refused, _) = messages
     assert recipe == {"type": "reply", "id": "1", "text": canvas.recipe()}
     assert buffers[0].startswith(b"\x89PNG")
-    assert refused["id"] == "3" and ".png, .html, .mp4 and .gif, not to .tiff" in refused["error"]
+    assert refused["id"] == "3" and ".png, .html, .mp4, .gif and .nbvis, not to .tiff" in refused["error"]
 
 
 def test_saving_writes_a_picture_or_a_page_that_needs_nothing_else(make, tmp_path):
@@ -86,7 +86,7 @@ def test_saving_writes_a_picture_or_a_page_that_needs_nothing_else(make, tmp_pat
 
 @pytest.mark.parametrize("name", ["dream.avi", "dream"])
 def test_saving_to_anything_else_says_what_works(make, tmp_path, name):
-    with pytest.raises(ValueError, match=r"saves to \.png, \.html, \.mp4 and \.gif, not to "):
+    with pytest.raises(ValueError, match=r"saves to \.png, \.html, \.mp4, \.gif and \.nbvis, not to "):
         make().save(tmp_path / name)
     assert not list(tmp_path.iterdir())
 
