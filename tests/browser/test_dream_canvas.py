@@ -139,7 +139,8 @@ def test_one_step_at_a_time(open_notebook: Open) -> None:
 
 
 def test_a_run_takes_a_time_in_the_place_of_steps(open_notebook: Open, shot: Shot) -> None:
-    notebook = open_notebook(SHORT)
+    # So many that there is no time for them, and then so few that they are soon taken.
+    notebook = open_notebook(MAKE.format(options="octaves=2, steps=60"), "canvas.steps = 4")
     notebook.run(0)
     panel = only_panel(notebook)
     by = panel.root.get_by_role("group", name="Length").filter(visible=True)
@@ -156,6 +157,7 @@ def test_a_run_takes_a_time_in_the_place_of_steps(open_notebook: Open, shot: Sho
     shot("timed", notebook.page)
     assert notebook.kernel("any('steps' in changed for _, changed in canvas._session.past.changes)")
     notebook.gives("canvas._session.differing", set())
+    notebook.run(1)
     by.get_by_role("button", name="Steps").click()
     # As with every change after the end, the picture is made anew.
     expect(panel.status).to_have_text("octave 2 of 2 · step 8 of 8")

@@ -14,6 +14,26 @@ MODES = {
 }
 
 
+class Ticks:
+    """A time that passes by what is done alone, so that a busy machine changes nothing."""
+
+    now = 0.0
+
+    def __call__(self):
+        self.now += 0.002
+        return self.now
+
+
+@pytest.fixture
+def make(make):
+    def ticking(*given, **options):
+        canvas = make(*given, **options)
+        canvas._session._clock = Ticks()
+        return canvas
+
+    return ticking
+
+
 def played(canvas):
     canvas.play()
     assert canvas.wait(LONG) and canvas.state == "finished", canvas.error
