@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-from nbvis.engine import Objective, formula
+from nbvis.engine import Objective
 
-from .terms import text_row
+from .terms import text_row, told
 
 VERSION = 1
 _KEY = "nbvis"
@@ -101,8 +101,7 @@ def carried(path: Path) -> Carried:
 
 
 def _objective(term: Mapping[str, Any]) -> Objective:
-    made = float(term["weight"]) * formula(term["text"])
-    return made if term["mask"] is None else made.within(_unpacked(term["mask"]))
+    return told(term["text"], term["weight"], None if term["mask"] is None else _unpacked(term["mask"]))
 
 
 def _packed(mask: torch.Tensor) -> dict[str, Any]:

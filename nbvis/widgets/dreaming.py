@@ -22,6 +22,7 @@ from nbvis.sessions import made
 
 from .given import Given
 from .subject import Subject
+from .terms import is_plain, unit_of
 from .visualising import Drawn
 
 OPTIONS = ("octaves", "octave_scale", "steps", "lr", "jitter", "rotation", "seed")
@@ -54,6 +55,12 @@ def dream_run(network: Network, options: dict[str, Any]) -> Steps:
 def objective_of(layer: str, index: int | None) -> Objective:
     """The objective of a layer and channel, always the same one; None for the whole layer."""
     return activity(layer) if index is None else channel(layer, index)
+
+
+def canonical(objective: Objective) -> Objective:
+    """The objective, always the same one for a layer or channel by itself."""
+    plain = unit_of(objective, 0) if is_plain(objective) else None
+    return objective_of(*plain) if plain else objective
 
 
 def _noise_shape(network: Network) -> tuple[int, ...]:

@@ -22,11 +22,11 @@ from nbvis.engine import OUTPUT, FormulaError, Objective, complete, formula, gui
 from nbvis.sessions import Finding, described
 
 from . import reading
-from .dreaming import Tried, checked, middle, objective_of
+from .dreaming import Tried, canonical, checked, middle, objective_of
 from .later import Later, LaterList, LaterText
 from .numbers import InvalidValueError
 from .run import RunWidget
-from .terms import is_plain, replaced, retyped, rows, text_of, unit_of, weighted, weights, without
+from .terms import replaced, retyped, rows, text_of, unit_of, weighted, weights, without
 from .units import UnitWidget
 
 
@@ -121,8 +121,7 @@ class ObjectiveWidget(RunWidget, UnitWidget):
 
     def _take(self, objective: Objective) -> None:
         """Has the run follow an objective that is known to fit."""
-        plain = unit_of(objective, 0) if is_plain(objective) else None
-        self._fits = self._asked = objective_of(*plain) if plain else objective
+        self._fits = self._asked = canonical(objective)
         if self.objective is self._fits:
             self._renew()
         else:

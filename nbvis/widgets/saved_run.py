@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from nbvis import engine
-from nbvis.engine import Network, Objective, formula, restored, stored
+from nbvis.engine import Network, Objective, restored, stored
 from nbvis.sessions import Past
 
-from .dreaming import objective_of
+from .dreaming import canonical
 from .given import Given, given_image
-from .terms import is_plain, text_row, unit_of
+from .terms import text_row, told
 from .visualising import Drawn
 
 SUFFIX = ".nbvis"
@@ -182,20 +182,14 @@ class _Reader:
 
 
 def _objective(rows: list[dict[str, Any]]) -> Objective:
-    terms = []
-    for row in rows:
-        made = row["weight"] * formula(row["text"])
-        terms += (made if row["mask"] is None else made.within(row["mask"])).terms
-    objective = Objective(tuple(terms))
-    plain = unit_of(objective, 0) if is_plain(objective) else None
-    return objective_of(*plain) if plain else objective  # which is what a canvas makes of it
+    return canonical(Objective(tuple(term for row in rows for term in told(**row).terms)))
 
 
 def _function(source: str) -> Any:
     """The transform or regulariser that prints so; None if none does."""
     try:
         return _made(ast.parse(source, mode="eval").body)
-    except (SyntaxError, ValueError, TypeError, AssertionError):
+    except (SyntaxError, ValueError, TypeError):
         return None
 
 
@@ -205,7 +199,8 @@ def _made(node: ast.AST) -> Any:
         return made if isinstance(node, ast.List) else tuple(made)
     if not isinstance(node, ast.Call):
         return ast.literal_eval(node)
-    assert isinstance(node.func, ast.Name) and node.func.id in engine.__all__
-    make = getattr(engine, node.func.id)
-    assert make.__module__ in _FUNCTIONS  # and nothing else is called, whatever the file says
+    name = node.func.id if isinstance(node.func, ast.Name) else ""
+    make: Any = getattr(engine, name, None)
+    if name not in engine.__all__ or getattr(make, "__module__", "") not in _FUNCTIONS:
+        raise ValueError(f"{name!r} is no transform or regulariser, and nothing else is called, whatever a file says")
     return make(*map(_made, node.args), **{str(each.arg): _made(each.value) for each in node.keywords})

@@ -30,6 +30,12 @@ def text_row(objective: Objective, at: int) -> str:
     return as_formula(single(objective, at)) or ""
 
 
+def told(text: str, weight: float, mask: Tensor | None) -> Objective:
+    """The term that a formula says, so much of it and within a mask, None for the whole picture."""
+    made = float(weight) * formula(text)
+    return made if mask is None else made.within(mask)
+
+
 def unit_of(objective: Objective, at: int) -> Unit | None:
     """The layer and channel that a term is about; None if it is about something else."""
     return _unit(_source(objective, at))

@@ -85,14 +85,8 @@ def ascent_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """What `ascend` is given beside network, objective and image, from what the widget has."""
     if options["mode"] == "visualise" and options["preset"]:
         return PRESETS[options["preset"]] | {"seed": options["seed"]}
-    names = [
-        "steps",
-        "lr",
-        "transforms",
-        "weight_noise",
-        "seed",
-        *(["regularisers"] if options["mode"] == "visualise" else []),
-    ]
+    names = ["steps", "lr", "transforms", "weight_noise", "seed"]
+    names += ["regularisers"] if options["mode"] == "visualise" else []
     return {name: options[name] for name in names}
 
 

@@ -183,7 +183,7 @@ def test_a_function_is_read_from_what_it_prints(source):
 
 @pytest.mark.parametrize("source", [
     "print('hello')", "__import__('os').system('true')", "last([])", "jitter(print)", "jitter(-1)", "jitter", "1 + 1",
-    "jitter(", "[].append(1)", "Network(1)",
+    "jitter(", "[].append(1)", "Network(1)", "PRESETS(1)",
 ])  # fmt: skip
 def test_nothing_else_that_a_file_says_is_called(source):
     assert saved_run._function(source) is None or not callable(saved_run._function(source))

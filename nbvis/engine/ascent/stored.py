@@ -66,9 +66,9 @@ def restored(
         True
     """
     try:
-        kind, own, place = state["kind"], dict(state["step"]), dict(state["place"])
-        shown, place = _moved(state["image"], torch.device(device)), _moved(place, torch.device(device))
-        own |= {"score": _moved(own["score"], torch.device(device)), "notes": tuple(own["notes"])}
+        here = _moved(dict(state), torch.device(device))
+        kind, shown, place = here["kind"], here["image"], here["place"]
+        own = here["step"] | {"notes": tuple(here["step"]["notes"])}
         if kind == "dream":
             held = DreamPlace(**place | {"bases": tuple(place["bases"])})
             return DreamStep(**own, make_image=lambda: shown, make_place=lambda: held)
