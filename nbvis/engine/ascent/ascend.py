@@ -63,6 +63,7 @@ class _AscentSettings:
     transforms: Sequence[Transform]
     regularisers: Sequence[Regulariser]
     weight_noise: float
+    residual: float
     steps: int
 
     def __post_init__(self):
@@ -70,6 +71,7 @@ class _AscentSettings:
         if not callable(self.lr):
             number(self.lr, "lr")
         number(self.weight_noise, "weight_noise")
+        number(self.residual, "residual", most=1)
         whole(self.steps, "steps")
         object.__setattr__(self, "transforms", _functions(self.transforms, "transforms", "jitter(8)"))
         object.__setattr__(self, "regularisers", _functions(self.regularisers, "regularisers", "decay(1e-4)"))
@@ -86,6 +88,7 @@ def ascend(
     transforms: Sequence[Transform] = STANDARD,
     regularisers: Sequence[Regulariser] = (),
     weight_noise: float = 0.0,
+    residual: float = 0.5,
     optimizer: str | Optimizer = "nadam",
     seed: int = 0,
     after: PictureStep | None = None,
@@ -95,8 +98,9 @@ def ascend(
     Each step transforms the images at random, runs the network as far as the objective needs, lets the optimizer
     follow the gradient of the score, and regularises the pixels. Where the plain gradient is exactly zero, the
     redirected ReLU gradient is used. The image parameter passed in stays as it is. Between two steps,
-    `steps.send({"lr": 0.01})` changes `objective`, `lr`, `transforms`, `regularisers`, `weight_noise` or `steps` and
-    returns the next step. The network may be trained meanwhile (see `Network`). Published recipes are in `PRESETS`.
+    `steps.send({"lr": 0.01})` changes `objective`, `lr`, `transforms`, `regularisers`, `weight_noise`, `residual` or
+    `steps` and returns the next step. The network may be trained meanwhile (see `Network`). Published recipes are in
+    `PRESETS`.
 
     Args:
         network: a `Network` or a bare module.
@@ -110,6 +114,9 @@ def ascend(
         regularisers: applied in turn to the pixels after each update, such as `decay(1e-4)`; only to those of `Pixels`.
         weight_noise: standard deviation of the normal numbers around 1 that a private copy of the weights is multiplied
             by, drawn anew for each step; 0 for none, and 0.2 is usual.
+        residual: the share of the gradient that flows back through the residual branches of a network with skip
+            connections, in [0, 1]; all of it flows past them. 1 is the plain gradient; with less, other networks
+            recognise sooner what is drawn. Without skip connections all shares are alike.
         optimizer: "adam", "nadam", "adamw", "sgd", or a function ([tensor], lr=…) → torch optimizer that minimises;
             what a function makes keeps the learning rates it was made with until one is sent.
         seed: of the transforms and all else that is drawn.
@@ -127,7 +134,8 @@ def ascend(
 
     Source: Erhan et al. 2009, "Visualizing higher-layer features of a deep network"; transforms and parametrisation of
     Olah, Mordvintsev and Schubert 2017, "Feature Visualization"; noise on the weights of Bykov et al. 2022,
-    "NoiseGrad", arXiv 2106.10185.
+    "NoiseGrad", arXiv 2106.10185; the gradient past residual branches of Wu et al. 2020, "Skip Connections Matter",
+    arXiv 2002.05990.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
@@ -146,7 +154,7 @@ def ascend(
     lr = lr if lr is None or callable(lr) else number(lr, "lr")
     made = made_optimizer(optimizer, image.values.requires_grad_(), 1.0 if callable(lr) else lr, image.usual_lr)
     lr = image.usual_lr if lr is None else lr
-    settings = _AscentSettings(objective, lr, transforms, regularisers, weight_noise, steps)
+    settings = _AscentSettings(objective, lr, transforms, regularisers, weight_noise, residual, steps)
     _check(settings, image, made)
     ascent = Ascent(network, objective, start, moved=after is not None)
     if place is not None:
@@ -214,7 +222,7 @@ def _update(
     with torch.enable_grad():
         images, price = framed(image.shown(generator.manual_seed(seed)), start, movable), image.price()
         noise = functools.partial(noisy, sd=settings.weight_noise, seed=seed)
-        score, gradient, notes = ascent.gradient(images, view, seed, altered=noise)
+        score, gradient, notes = ascent.gradient(images, view, seed, altered=noise, residual=settings.residual)
     _follow(image, _uphill(image.values, images, gradient, score, price), score, settings, optimizer, index)
     return score, notes
 

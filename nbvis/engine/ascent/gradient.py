@@ -14,6 +14,7 @@ from ..network.pass_errors import without_gradient
 from ..network.random_draws import Draws
 from ..network.random_state import Deal, dealing, unchanged_chance
 from ..network.relu_rules import Rectifiers, redirected
+from ..network.residual_branches import hold_back
 from ..network.score_gradient import gradients
 from ..steps import Changes, PictureStep
 from .backward_passes import backward_passes, scores_of
@@ -104,6 +105,7 @@ class Ascent:
         seed: int,
         shape: Callable[[Tensor], Tensor] = lambda gradient: gradient,
         altered: Callable[[Network], Network] = lambda network: network,
+        residual: float = 1.0,
     ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
         """The score of each image, the gradient at the images, and sentences about how it was found.
 
@@ -115,6 +117,7 @@ class Ascent:
             seed: for a network that draws random numbers in its forward pass.
             shape: applied to each masked part's gradient before its mask.
             altered: what each network is to be at this step.
+            residual: the share of the gradient that flows back through residual branches.
 
         Returns:
             score (batch,), gradient like the images, and notes.
@@ -125,7 +128,8 @@ class Ascent:
         """
 
         def found(now: Mapping[Network, Network]) -> tuple[Tensor, Tensor, tuple[str, ...]]:
-            return self._found({each: altered(own) for each, own in now.items()}, images, view, seed, shape)
+            altered_now = {each: altered(own) for each, own in now.items()}
+            return self._found(altered_now, images, view, seed, shape, residual)
 
         score, gradient, notes = self._looking.run(found)
         self._moved = True
@@ -138,13 +142,14 @@ class Ascent:
         view: View,
         seed: int,
         shape: Callable[[Tensor], Tensor],
+        residual: float,
     ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
         if self._looking.refresh(now):
             self._references.forget()
         seen = functools.partial(_seen, view=view, seed=seed)
         show = functools.partial(self._looking.shown, seed=seed, others=True)
         beside = self._references.seen(images.shape[2:], seen, show)
-        score, gradient, _, said = self._pass(images, view, seed, shape, beside)
+        score, gradient, _, said = self._pass(images, view, seed, shape, beside, residual)
         size = gradient.abs().flatten(1).sum(1)
         if not torch.isfinite(size + score).all():
             raise FloatingPointError(
@@ -155,7 +160,7 @@ class Ascent:
         if size.all():
             return score, gradient, notes
         with Rectifiers(redirected):
-            _, other, masked, _ = self._pass(images, view, seed, shape, beside)
+            _, other, masked, _ = self._pass(images, view, seed, shape, beside, residual)
         gradient = torch.where((size == 0).view(-1, 1, 1, 1), other, gradient)
         stuck = ~gradient.flatten(1).any(1)
         if stuck.all() and not self._moved and not masked.any():
@@ -179,11 +184,20 @@ class Ascent:
 
     @torch.enable_grad()
     def _pass(
-        self, images: Tensor, view: View, seed: int, shape: Callable[[Tensor], Tensor], beside: Sequence[Beside]
+        self,
+        images: Tensor,
+        view: View,
+        seed: int,
+        shape: Callable[[Tensor], Tensor],
+        beside: Sequence[Beside],
+        residual: float,
     ) -> tuple[Tensor, Tensor, Tensor, tuple[str, ...]]:
         """The scores, their gradient, whether masks hold back what else there is of it, and sentences."""
         images = images.detach().requires_grad_()
-        activations = self._looking.shown(_seen(images, view, seed), seed)
+        seen = _seen(images, view, seed)
+        activations = self._looking.shown(seen, seed)
+        if residual < 1:
+            hold_back(activations.tensors(), seen, residual)
         dtype = torch.float16 if self._looking.half else self.network.dtype
         total, gradient = torch.zeros(len(images), device=self.device, dtype=self.dtype), torch.zeros_like(images)
         masked = torch.zeros(len(images), device=self.device, dtype=torch.bool)

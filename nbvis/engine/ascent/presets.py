@@ -24,6 +24,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "regularisers": (blur(0.5, every=4), small_norm(50)),
         "optimizer": "sgd",
         "transforms": (),
+        "residual": 1.0,
     },
     "yosinski 2": {
         "steps": 749,
@@ -31,6 +32,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "regularisers": (decay(0.3), small_norm(20)),
         "optimizer": "sgd",
         "transforms": (),
+        "residual": 1.0,
     },
     "yosinski 3": {
         "steps": 999,
@@ -38,6 +40,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "regularisers": (decay(1e-4), blur(1.0, every=4)),
         "optimizer": "sgd",
         "transforms": (),
+        "residual": 1.0,
     },
     "yosinski 4": {
         "steps": 999,
@@ -45,6 +48,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "regularisers": (blur(0.5, every=4), small_contribution(90)),
         "optimizer": "sgd",
         "transforms": (),
+        "residual": 1.0,
     },
 }
 """Recipes by name: `ascend(network, objective, Pixels.noise(height, width), **PRESETS["yosinski 3"])`.

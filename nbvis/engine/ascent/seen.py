@@ -20,6 +20,10 @@ class Seen(Activations):
         super().__init__(own, own.axes)
         self.elsewhere, self.like = dict(elsewhere), like
 
+    def tensors(self) -> list[Tensor]:
+        """All of them, those of other networks included."""
+        return [each for found in (self, *self.elsewhere.values()) for each in found.values()]
+
     def of_image(self, index: int) -> "Seen":
         """Those of one image of the batch."""
         others = {network: found.of_image(index) for network, found in self.elsewhere.items()}

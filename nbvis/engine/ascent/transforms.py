@@ -137,7 +137,7 @@ def apply(transforms: Sequence[Transform], images: Tensor, generator: torch.Gene
     return images
 
 
-STANDARD: tuple[Transform, ...] = (affine(shift=48, zoom=(0.8, 1.25), degrees=15),)
+STANDARD: tuple[Transform, ...] = (affine(shift=16, zoom=(0.9, 1.1), degrees=5),)
 """The transforms that `ascend` uses by default: with them, what one network sees in a picture others see too."""
 
 
