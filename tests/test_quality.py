@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nbvis.engine import Fourier, Network, Pixels, ascend, last, logit
 
-pytestmark = pytest.mark.timeout(900)  # ten pictures of 128 steps take two minutes on two cores, more on busy ones
+pytestmark = pytest.mark.timeout(900)  # ten pictures of 48 steps take a minute on two cores, more on busy ones
 
 CLASSES = {
     "golden retriever": 207,
@@ -54,7 +54,7 @@ def recognised(judges: list[Network], images: Tensor, classes: Tensor) -> Tensor
 def test_default_ascent_is_recognised_by_networks_it_never_saw(demo_network, judges):
     """Every class by somebody, and by each judge nine of ten at least: a close call falls either way with rounding."""
     objectives, classes = [logit(index) for index in CLASSES.values()], torch.tensor(list(CLASSES.values()))
-    images = last(ascend(demo_network, objectives, Fourier(224, 224, batch=len(objectives)), steps=128)).image
+    images = last(ascend(demo_network, objectives, Fourier(224, 224, batch=len(objectives)), steps=48)).image
     hits = recognised(judges, images, classes)
     assert hits.any(0).all() and (hits.sum(1) >= 9).all()
 

@@ -165,7 +165,9 @@ def noted(run: Run, steps: int) -> tuple[list[float], float]:
 def nbvis_steps(task: Task, transforms: tuple[Transform, ...]) -> Iterator[Any]:
     objectives = [channel(task.layer, task.channel + k) for k in range(task.batch)]
     image = Fourier(task.size, task.size, batch=task.batch)
-    return ascend(task.network, objectives, image, steps=10_000, lr=LR, optimizer="adam", transforms=transforms)
+    return ascend(
+        task.network, objectives, image, steps=10_000, lr=LR, optimizer="adam", transforms=transforms, residual=1
+    )
 
 
 def bare_steps(task: Task, transforms: tuple[Transform, ...]) -> Iterator[Tensor]:
