@@ -17,38 +17,32 @@ from .regularisers import blur, decay, small_contribution, small_norm
 _RATE = 1 / 255**2
 
 # The published runs look at the picture once more after their last update, which counted as a step of theirs.
+_PLAIN = {"optimizer": "sgd", "transforms": (), "residual": 1.0}
+
 PRESETS: dict[str, dict[str, Any]] = {
-    "yosinski 1": {
+    "yosinski 1": _PLAIN
+    | {
         "steps": 499,
         "lr": progress(2.0, most=100 * _RATE),
         "regularisers": (blur(0.5, every=4), small_norm(50)),
-        "optimizer": "sgd",
-        "transforms": (),
-        "residual": 1.0,
     },
-    "yosinski 2": {
+    "yosinski 2": _PLAIN
+    | {
         "steps": 749,
         "lr": 100 * _RATE,
         "regularisers": (decay(0.3), small_norm(20)),
-        "optimizer": "sgd",
-        "transforms": (),
-        "residual": 1.0,
     },
-    "yosinski 3": {
+    "yosinski 3": _PLAIN
+    | {
         "steps": 999,
         "lr": 100 * _RATE,
         "regularisers": (decay(1e-4), blur(1.0, every=4)),
-        "optimizer": "sgd",
-        "transforms": (),
-        "residual": 1.0,
     },
-    "yosinski 4": {
+    "yosinski 4": _PLAIN
+    | {
         "steps": 999,
         "lr": progress(2.0, most=1e8 * _RATE),
         "regularisers": (blur(0.5, every=4), small_contribution(90)),
-        "optimizer": "sgd",
-        "transforms": (),
-        "residual": 1.0,
     },
 }
 """Recipes by name: `ascend(network, objective, Pixels.noise(height, width), **PRESETS["yosinski 3"])`.

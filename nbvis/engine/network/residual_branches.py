@@ -1,6 +1,7 @@
 """The gradient of networks with skip connections, led past their residual branches."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -23,45 +24,30 @@ def hold_back(outputs: Iterable[Tensor], inputs: Tensor, share: float) -> int:
 
     Source: Wu et al. 2020, "Skip Connections Matter", arXiv 2002.05990, equation 3, where the share is γ.
     """
-    branches = 0
-    for node in _nodes(outputs, inputs):
+    branches, end = 0, get_gradient_edge(inputs).node
+    for node in _behind([each.grad_fn for each in outputs], end) - {end}:
         summands = [each for each, _ in node.next_functions] if node.name() == "AddBackward0" else []
-        if len(summands) != 2 or None in summands:
+        if None in summands or len({*summands}) != 2:
             continue
-        one, other = summands
-        if _leads_to(other, one):
-            node.register_hook(lambda given, _: (given[0], given[1] * share))
-        elif _leads_to(one, other):
-            node.register_hook(lambda given, _: (given[0] * share, given[1]))
-        else:
-            continue
-        branches += 1
+        for branch, skip in (0, 1), (1, 0):
+            if summands[skip] in _behind([summands[branch]], summands[skip]):
+                node.register_hook(partial(_scaled, branch=branch, share=share))
+                branches += 1
     return branches
 
 
-def _nodes(outputs: Iterable[Tensor], inputs: Tensor) -> set[Any]:
-    """The nodes of the graph between the two."""
-    end = get_gradient_edge(inputs).node
-    found = [each.grad_fn for each in outputs if each.grad_fn is not None]
-    known = {end, *found}
-    while found:
-        for node, _ in found.pop().next_functions:
-            if node is not None and node not in known:
-                known.add(node)
-                found.append(node)
-    return known - {end}
-
-
-def _leads_to(later: Any, earlier: Any) -> bool:
-    """Whether the way back from one node comes to another one."""
+def _behind(nodes: Iterable[Any], end: Any) -> set[Any]:
+    """These nodes and all behind them, no further than the end, which is among them if they lead to it."""
     # Nodes are numbered as they are made, so none older needs a look; a leaf's has the largest number there is.
-    oldest = earlier._sequence_nr() if earlier.next_functions else 0
-    known, found = {later}, [later]
-    while found:
-        for node, _ in found.pop().next_functions:
-            if node is earlier:
-                return True
-            if node is not None and node not in known and node._sequence_nr() > oldest:
-                known.add(node)
-                found.append(node)
-    return False
+    oldest = end._sequence_nr() if end.next_functions else 0
+    found, waiting = set(), [*nodes]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in found and node._sequence_nr() >= oldest:
+            found.add(node)
+            waiting += [] if node is end else [each for each, _ in node.next_functions]
+    return found
+
+
+def _scaled(gradients: Sequence[Tensor], _: Any, branch: int, share: float) -> tuple[Tensor, ...]:
+    return tuple(each * share if k == branch else each for k, each in enumerate(gradients))
