@@ -6,10 +6,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from .call_counts import count_calls
+from .call_counts import counted_calls
 from .forward_hooks import forward, tapped
 from .images import Images, as_images
-from .layout import Activations, Layout
+from .layout import Activations, layout_of
 from .network import Network, as_network
 from .pass_errors import explained
 from .random_state import unchanged_chance
@@ -46,10 +46,9 @@ def activations(network: Network | nn.Module, images: Images, names: Sequence[st
     network, images = as_network(network), as_images(images)
     if isinstance(names, str):
         raise TypeError(f"names is a list of layer names, such as [{names!r}], not one string")
-    with torch.no_grad(), unchanged_chance():
-        calls = count_calls(network, images, names)
-        twin = network.twin()
-        found = explained(network, images, lambda: forward(twin, network.enter(images), names, calls, Layout()))
+    with torch.no_grad(), unchanged_chance(), network.borrowed() as twin:
+        calls, layout = counted_calls(network, twin, images, names), layout_of(twin, tuple(names))
+        found = explained(network, images, lambda: forward(twin, network.enter(images), names, calls, layout))
     return Activations({name: found[name].detach() for name in names}, found.axes)
 
 

@@ -1,6 +1,7 @@
 """How often one forward pass calls each layer, which tells when a pass may stop."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -24,45 +25,90 @@ def count_calls(network: Network, images: Tensor, names: Sequence[str]) -> dict[
     """
     modules = named(eager(network.module))
     places = {name: address(name, modules) for name in names}
-    if all(call is None and _runs_once(place, modules) for place, call in places.values()):
+    if _all_once(places, modules):
         return dict.fromkeys(names, 1)
+    tally = _tally(network, images, {place for place, _ in places.values()})
+    for name, (place, call) in places.items():
+        if tally.counts.get(place, 0) <= (call or 0):
+            raise tally.without(network, images, name, place)
+    return _needed(places, tally.counts)
+
+
+_Places = Mapping[str, tuple[str, int | None]]
+"""The layer that each name stands for, and which of its calls; None for the last."""
+
+
+@dataclass(frozen=True)
+class _Tally:
+    """How often one pass called parts of a network.
+
+    Attributes:
+        counts: by the part's name; up to the error, if there was one.
+        error: what ended the pass.
+        parts: of the twin that ran, by name.
+        twin: what ran.
+        entered: what it was given.
+    """
+
+    counts: dict[str, int]
+    error: Exception | None
+    parts: Mapping[str, nn.Module]
+    twin: nn.Module
+    entered: Tensor
+
+    def without(self, network: Network, images: Tensor, name: str, place: str) -> Exception:
+        """What to raise where a layer, or a call of it, is missing."""
+        if self.error:
+            own = isinstance(self.error, TwinError)
+            error = self.error if own else does_not_run(network, images, self.error)
+            error.__cause__ = None if own else self.error
+            return error
+        return LayerError(
+            f"layer {place!r} {_times(self.counts.get(place, 0), place in self.parts)}, so there is no {name!r}"
+            f"{those_that_run(self.parts, self.twin, self.entered)}"
+        )
+
+
+def _tally(network: Network, images: Tensor, places: Iterable[str] | None) -> _Tally:
+    """Counts the calls of these parts, or of all, in a pass of one image through a twin without the user's hooks."""
     twin = network.twin()
     for module in twin.modules():
         module._forward_hooks.clear()
         module._forward_pre_hooks.clear()
     if network.pair:
         network.pair.admit(twin)
-    counts, parts = dict.fromkeys(names, 0), named(twin)
+    parts = named(twin)
+    counts = dict.fromkeys(parts if places is None else [place for place in places if place in parts], 0)
 
-    def hook(name: str) -> Callable[..., None]:
+    def hook(place: str) -> Callable[..., None]:
         def count(*_: object) -> None:
-            counts[name] += 1
+            counts[place] += 1
 
         return count
 
-    for name, (place, _) in places.items():
-        if place in parts:
-            parts[place].register_forward_hook(hook(name))
+    for place in counts:
+        parts[place].register_forward_hook(hook(place))
     entered = explained(network, images, lambda: network.enter(images[:1]))
     try:
         twin(entered)
     except Exception as error:
-        if any(counts[name] <= (call or 0) for name, (_, call) in places.items()):
-            raise error if isinstance(error, TwinError) else does_not_run(network, images, error) from error
-    for name, (place, call) in places.items():
-        if counts[name] <= (call or 0):
-            raise LayerError(
-                f"layer {place!r} {_times(counts[name], place in parts)}, so there is no {name!r}"
-                f"{those_that_run(parts, twin, entered)}"
-            )
-        counts[name] = call + 1 if call is not None else counts[name]
-    return counts
+        return _Tally(counts, error, parts, twin, entered)
+    return _Tally(counts, None, parts, twin, entered)
+
+
+def _needed(places: _Places, counts: Mapping[str, int]) -> dict[str, int]:
+    """How many calls of its layer each name waits for."""
+    return {name: counts[place] if call is None else call + 1 for name, (place, call) in places.items()}
 
 
 def _times(count: int, seen: bool) -> str:
     if count:
         return "is called once" if count == 1 else f"is called {count} times"
     return "is never called in the forward pass" if seen else "runs inside TorchScript, where nothing can be caught"
+
+
+def _all_once(places: _Places, modules: Mapping[str, nn.Module]) -> bool:
+    return all(call is None and _runs_once(place, modules) for place, call in places.values())
 
 
 def _runs_once(place: str, modules: Mapping[str, nn.Module]) -> bool:
@@ -94,13 +140,20 @@ _counted: WeakKeyDictionary[nn.Module, dict[Hashable, dict[str, int]]] = WeakKey
 
 
 def counted_calls(network: Network, twin: nn.Module, images: Tensor, names: Sequence[str]) -> dict[str, int]:
-    """As `count_calls`, but found out only once for a twin, where nothing that is computed can change it."""
-    known = _counted.setdefault(twin, {})
-    key = (*names, images.shape[1:], network.preprocess)
-    if key not in known:
+    """As `count_calls`; all layers are counted in one pass, once for a twin where nothing computed can change it."""
+    modules = named(eager(network.module))
+    places = {name: address(name, modules) for name in names}
+    if _all_once(places, modules):
+        return dict.fromkeys(names, 1)
+    known, key = _counted.setdefault(twin, {}), (images.shape[1:], network.preprocess)
+    counts = known.get(key)
+    if counts is None:
         with torch.no_grad(), unchanged_chance(seed=0), _Reads() as reads:
-            found = count_calls(network, images, names)
-        if reads.any:
-            return found
-        known[key] = found
-    return known[key]
+            tally = _tally(network, images, None)
+        counts = tally.counts
+        if not (reads.any or tally.error):
+            known[key] = counts
+    if any(counts.get(place, 0) <= (call or 0) for place, call in places.values()):
+        with torch.no_grad(), unchanged_chance(seed=0):
+            return count_calls(network, images, names)  # which says what is missing
+    return _needed(places, counts)

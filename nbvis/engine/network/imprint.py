@@ -29,6 +29,10 @@ def versions_of(tensors: Iterable[Tensor]) -> list[int]:
     return [0 if tensor.is_inference() else tensor._version for tensor in tensors]
 
 
+_ROW = 1 << 16
+"""Values that are summed at once."""
+
+
 class Imprint:
     """What a module's parts, weights and buffers were at one moment.
 
@@ -58,13 +62,28 @@ def values_of(parts: Iterable[nn.Module]) -> bytes:
     Args:
         parts: the modules whose own weights and buffers count, as `module.modules()` gives them.
     """
-    sums = []
-    for part in parts:
-        for tensor in tensors_of(part):
-            values = tensor.detach().flatten()
-            values = (torch.view_as_real(values).flatten() if values.is_complex() else values).float()
-            sums.append(values @ torch.arange(1, len(values) + 1, device=values.device, dtype=values.dtype))
-    return torch.stack(sums).cpu().numpy().tobytes() if sums else b""
+    found = [tensor.detach().flatten() for part in parts for tensor in tensors_of(part)]
+    flat = [(torch.view_as_real(values).flatten() if values.is_complex() else values).float() for values in found]
+    # A network has hundreds of small tensors, so that asking each takes longer than reading all of them.
+    small: dict[torch.device, list[Tensor]] = {}
+    for values in flat:
+        if len(values) < _ROW:
+            small.setdefault(values.device, []).append(values)
+    # A sum over many of them has room for a change of one only in double precision, which not every device has.
+    joined = [torch.cat(values).cpu().double() for values in small.values()]
+    sums = [_row_sums(values) for values in (*joined, *(each for each in flat if len(each) >= _ROW))]
+    return torch.cat([each.cpu().double() for each in sums]).numpy().tobytes() if sums else b""
+
+
+def _row_sums(values: Tensor) -> Tensor:
+    """One sum for each row of values, in which each place weighs another amount; what is not finite counts as 0."""
+    whole = len(values) - len(values) % _ROW
+    places = torch.arange(1, _ROW + 1, device=values.device, dtype=values.dtype)
+    rest = values[whole:]
+    sums = torch.cat([values[:whole].view(-1, _ROW) @ places, (rest @ places[: len(rest)])[None]])
+    if not sums.isfinite().all():
+        return _row_sums(values.nan_to_num(0, 0, 0))
+    return sums
 
 
 def digest(module: nn.Module) -> str:

@@ -12,7 +12,8 @@ from ..tracing.receptive_field import Field
 from ..tracing.seen import Seen
 from ..tracing.trace import Trace
 from .images import Images, as_images
-from .layer_names import OUTPUT
+from .layer_names import OUTPUT, each_call
+from .layout import is_shy, layout_of
 from .network import Network, as_network
 from .pass_errors import explained
 from .random_state import unchanged_chance
@@ -125,15 +126,31 @@ def layers(network: Network | nn.Module, images: Images) -> list[Layer]:
     for name, module in twin.named_modules():
         if name != OUTPUT:
             module.register_forward_hook(hook(name))
-    traced_pass(network, twin, images, trace)
+    size = tuple(traced_pass(network, twin, images, trace).shape[2:])
+    if not (network.pair or is_shy(twin)):
+        _remember(network, size, list(found.values()))
     return list(found.values())
 
 
-def traced_pass(network: Network, twin: nn.Module, images: Tensor, trace: Trace) -> None:
-    """Runs a network's private copy on the first image, with whatever hooks it has, and has a trace follow it."""
+def _remember(network: Network, size: tuple[int, ...], found: list[Layer]) -> None:
+    """Spares whoever asks for the activations of a layer the trace that its layout comes from."""
+    with network.borrowed() as twin:
+        for layer in found:
+            for name, call in zip(each_call(layer.name, layer.calls), (*layer.earlier, layer), strict=True):
+                for each in {name, layer.name} if call is layer else {name}:
+                    layout_of(twin, (each,)).learn(size, {each: call.axes})
+
+
+def traced_pass(network: Network, twin: nn.Module, images: Tensor, trace: Trace) -> Tensor:
+    """Runs a network's private copy on the first image, with whatever hooks it has, and has a trace follow it.
+
+    Returns:
+        what the copy was given.
+    """
     with torch.no_grad(), unchanged_chance():
         entered = explained(network, images, lambda: network.enter(images[:1]))
         # A unit sees a place of one picture, or the same place of both.
         pictures = network.pair.pictures(entered) if network.pair else (entered,)
         with trace.from_input(pictures, twin):
             explained(network, images, lambda: twin(*pictures))
+    return entered

@@ -45,6 +45,10 @@ class Layout:
         self._known: dict[tuple[int, ...], dict[str, Axes]] = {}
         self._always: dict[str, Axes] | None = None
 
+    def learn(self, size: tuple[int, ...], axes: Mapping[str, Axes]) -> None:
+        """Takes the axes that another trace has shown, for images of (height, width)."""
+        self._known.setdefault(size, dict(axes))
+
     def run(self, module: nn.Module, inputs: Tensor, once: Callable[[Trace | None], Activations]) -> Activations:
         """What one pass finds, with axes: those known, or by a trace of the pass.
 
@@ -56,7 +60,7 @@ class Layout:
         size = tuple(inputs.shape[2:])
         known = self._always if self._always is not None else self._known.get(size)
         if known is None:
-            trace, shy = Trace(), any(isinstance(part, _SHY) for part in module.modules())
+            trace, shy = Trace(), is_shy(module)
             with trace.from_input(inputs, module), unchanged_chance() if shy else nullcontext():
                 found = once(trace)
             known = self._known[size] = found.axes
@@ -76,5 +80,10 @@ def layout_of(twin: nn.Module, names: tuple[str, ...]) -> Layout:
 
 _of_twins: WeakKeyDictionary[nn.Module, dict[tuple[str, ...], Layout]] = WeakKeyDictionary()
 
+
+def is_shy(module: nn.Module) -> bool:
+    """Whether a part rounds otherwise while somebody watches it, since it leaves its fast way."""
+    return any(isinstance(part, _SHY) for part in module.modules())
+
+
 _SHY = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder)
-"""Where somebody watches these round otherwise, since they leave their fast way."""
