@@ -35,11 +35,11 @@ function* around(element) {
   for (let at = outer(element); at; at = outer(at)) yield at;
 }
 
-/** The colour behind an element, null if everything around it is clear. @param {Element} element */
-function behind(element) {
+/** Whether the colour behind an element is dark, null if everything around it is clear. @param {Element} element */
+function darkAround(element) {
   for (const each of around(element)) {
     const color = rgba(getComputedStyle(each).backgroundColor);
-    if (color[3] > 127) return color;
+    if (color[3] > 127) return isDark(color);
   }
   return null;
 }
@@ -52,8 +52,8 @@ function behind(element) {
 export function theme(root, signal) {
   const system = matchMedia("(prefers-color-scheme: dark)"), { body, documentElement } = document;
   const apply = () => {
-    const told = toldDark(body.dataset, documentElement.getAttribute("theme")), color = behind(root);
-    root.classList.toggle("dark", told ?? (color ? isDark(color) : system.matches));
+    const told = toldDark(body.dataset, documentElement.getAttribute("theme"));
+    root.classList.toggle("dark", told ?? darkAround(root) ?? system.matches);
   };
   system.addEventListener("change", apply, { signal });
   document.addEventListener("transitionend", apply, { signal });

@@ -3,6 +3,7 @@ import { el, follow, newId, search } from "./shared.js";
 /**
  * @import { View } from "./shared.js"
  * @typedef {{name: string, kind: string}} Named a layer by its name
+ * @typedef {{root: HTMLElement, show(row: any): void}} Item what stands for a layer
  */
 
 /** How many layers there are before one needs to search them. */
@@ -52,14 +53,24 @@ function searchField(draw, first) {
   return field;
 }
 
-/**
- * Says which layer a row of the list is, and whether it is the chosen one.
- * @param {HTMLElement} root @param {string} id @param {Named} row @param {boolean} chosen
- */
-function markRow(root, id, { name, kind }, chosen) {
+/** Says which layer a row of the list is. @param {HTMLElement} root @param {string} id @param {Named} row */
+function nameRow(root, id, { name, kind }) {
   Object.assign(root, { id, title: `${name} · ${kind}` });
   root.dataset.layer = name;
-  root.setAttribute("aria-selected", String(chosen));
+}
+
+/** A row of the list that is written only when it changes: there can be hundreds. @param {() => Item} make */
+function listRow(make) {
+  const { root, show } = make();
+  let written = "";
+  const write = (/** @type {string} */ id, /** @type {any} */ row) => {
+    const next = JSON.stringify(row);
+    if (next === written) return;
+    written = next;
+    nameRow(root, id, row);
+    show(row);
+  };
+  return { root, write };
 }
 
 /** Scrolls a list to one of its rows, unless it is in sight. @param {HTMLElement} item @param {HTMLElement} list */
@@ -79,35 +90,38 @@ function bringIntoSight({ offsetTop: top, offsetHeight: height }, list) {
 export function layerList({ model, signal }, make, choose) {
   const id = newId(), now = () => model.get("layer"), none = el("p", { class: "hint", "aria-live": "polite" });
   let /** @type {Row[]} */ rows = [], /** @type {Row[]} */ found = [];
-  const /** @type {ReturnType<typeof make>[]} */ items = [];
+  const /** @type {ReturnType<typeof listRow>[]} */ items = [];
   const pick = (/** @type {number} */ at) => {
     const row = found[Math.min(Math.max(at, 0), found.length - 1)];
     if (row && row.name !== now()) choose(row.name);
   };
-  const step = (/** @type {number} */ way) => pick(found.findIndex(({ name }) => name === now()) + way);
+  const place = () => found.findIndex(({ name }) => name === now());
+  const step = (/** @type {number} */ way) => pick(place() + way);
   const list = listbox((item) => pick(items.findIndex(({ root }) => root === item)), step);
   const field = searchField(() => draw(), () => pick(0));
+  const mark = () => {
+    const at = place();
+    items.slice(0, found.length).forEach(({ root }, each) => root.setAttribute("aria-selected", String(each === at)));
+    if (at < 0) list.removeAttribute("aria-activedescendant");
+    else list.setAttribute("aria-activedescendant", items[at].root.id);
+  };
   const draw = () => {
     found = search(field.value, rows, ({ name, kind }) => `${name} ${kind}`, ({ name }) => name);
-    while (items.length < found.length) items.push(make());
+    while (items.length < found.length) items.push(listRow(make));
     const shown = items.slice(0, found.length).map(({ root }) => root);
     if (list.children.length !== shown.length) list.replaceChildren(...shown);
-    list.removeAttribute("aria-activedescendant");
-    found.forEach((row, at) => {
-      const { root } = items[at], chosen = row.name === now();
-      items[at].show(row);
-      markRow(root, `${id}-${at}`, row, chosen);
-      if (chosen) list.setAttribute("aria-activedescendant", root.id);
-    });
+    found.forEach((row, at) => items[at].write(`${id}-${at}`, row));
+    mark();
     field.hidden = rows.length <= MANY;
     none.hidden = found.length > 0 || !rows.length;
     none.textContent = none.hidden ? "" : `No layer answers “${field.value}”.`;
   };
   const reveal = () => {
-    const at = found.findIndex(({ name }) => name === now());
+    const at = place();
     if (at >= 0) bringIntoSight(items[at].root, list);
   };
-  follow({ model, signal }, ["layer"], () => { draw(); reveal(); });
+  // To look where a row stands lays the page out, which is not to hold up the word to the kernel.
+  follow({ model, signal }, ["layer"], () => { mark(); requestAnimationFrame(reveal); });
   const placed = new ResizeObserver(reveal); // what is not on the page yet has no place to scroll to
   placed.observe(list);
   signal.addEventListener("abort", () => placed.disconnect());

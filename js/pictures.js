@@ -19,17 +19,21 @@ export function picture(signal, ratio, sharp = Infinity) {
   const root = el("div", { class: "stage", style: `--ratio: ${ratio}` }, sheet);
   /** @type {ImageBitmap | null} */ let shown = null;
   /** @type {(() => ImageBitmap | null) | null} */ let other = null;
+  /** @type {{width: number, height: number} | null} */ let size = null;
   const draw = () => {
-    if (!shown || !canvas.clientWidth) return;
+    if (!shown) return;
+    // To ask an element for its size lays the page out each time, so the size is kept from one change to the next.
+    const { width, height } = size ?? { width: canvas.clientWidth, height: canvas.clientHeight };
+    if (!width) return;
     const bitmap = other?.() ?? shown;
-    const wide = Math.round(canvas.clientWidth * devicePixelRatio);
+    const wide = Math.round(width * devicePixelRatio);
     // The browser enlarges what is magnified: that takes no memory for what is out of sight.
     const magnified = root.matches(".magnified"), crisp = magnified && wide >= bitmap.width;
     canvas.width = magnified ? bitmap.width : wide;
-    canvas.height = magnified ? bitmap.height : Math.round(canvas.clientHeight * devicePixelRatio);
+    canvas.height = magnified ? bitmap.height : Math.round(height * devicePixelRatio);
     canvas.style.imageRendering = crisp ? "pixelated" : "";
     const context = canvas.getContext("2d");
-    context.imageSmoothingEnabled = canvas.clientWidth < sharp * bitmap.width;
+    context.imageSmoothingEnabled = width < sharp * bitmap.width;
     context.imageSmoothingQuality = "high";
     context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
     root.classList.toggle("original", bitmap !== shown);
@@ -42,7 +46,7 @@ export function picture(signal, ratio, sharp = Infinity) {
   };
   /** Takes the shape of another picture. @param {[number, number]} size height and width */
   const reshape = ([height, width]) => root.style.setProperty("--ratio", String(width / height));
-  const watcher = new ResizeObserver(draw);
+  const watcher = new ResizeObserver(([{ contentRect }]) => { size = contentRect; draw(); });
   watcher.observe(canvas);
   const close = () => { watcher.disconnect(); shown?.close(); };
   signal.addEventListener("abort", close);
