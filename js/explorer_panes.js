@@ -1,3 +1,4 @@
+import { channelAhead } from "./explorer_ahead.js";
 import { WHOLE, carriedAcross, cellBox, channelAt, fieldBox, laneBoxes, mapSize, tileBox } from "./explorer_moves.js";
 import { paneFigure, spot, unseen } from "./panes.js";
 import { carried, hovering, pointing, reader } from "./pointing.js";
@@ -114,6 +115,11 @@ function unitMarks({ model, signal }, { input, channel }) {
     boxes(last && input.painted() ? last.fields.map((field) => fieldBox(field, paneOf(input))) : []);
   };
   follow({ model, signal }, ["place"], draw);
+  // Where another channel answers most is for the kernel to say.
+  follow({ model, signal }, ["channel"], () => {
+    if (!model.get("place").length && last) last = { ...last, place: null, fields: [] };
+    draw();
+  });
   return (/** @type {ExplorerFrame} */ frame) => { last = frame; draw(); };
 }
 
@@ -213,6 +219,7 @@ export function explorerPanes(panel) {
   /** @type {Grid | null} */ let grid = null;
   let lanes = WHOLE;
   const { readout, across } = pointer(panel, parts, tiles, () => lanes), mark = unitMarks(panel, parts);
+  channelAhead(panel, parts, () => grid);
   /** @param {ExplorerFrame} frame @param {(ImageBitmap | null)[]} pictures one a pane */
   const show = (frame, pictures) => across(() => {
     const [{ width, height }] = frame.panes;

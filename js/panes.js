@@ -72,6 +72,7 @@ export function unseen(panes, buffers, figureOf) {
  */
 export function paneFigure(signal, sharp, label) {
   /** @type {Pane | null} */ let pane = null;
+  /** @type {PaneFrame} */ let last;
   const { root, place, title, sub, instead, reveal } = figure(signal, 1, sharp, false), { canvas } = place;
   const scale = colorBar(), mark = spot(place, "mark");
   root.append(scale.root);
@@ -80,7 +81,7 @@ export function paneFigure(signal, sharp, label) {
   /** @param {Pane} next @param {ImageBitmap | null} bitmap none if it shows it already @param {PaneFrame} frame */
   const show = (next, bitmap, frame) => {
     const painted = Boolean(bitmap) || shows(next);
-    pane = next;
+    [pane, last] = [next, frame];
     root.dataset.key = next.key;
     root.classList.toggle("stale", next.stale);
     root.classList.toggle("empty", !painted);
@@ -95,6 +96,8 @@ export function paneFigure(signal, sharp, label) {
     canvas.setAttribute("aria-label", `${label(next)}${painted ? "" : `, ${instead.textContent}`}`);
     Object.assign(canvas.dataset, { frame: frame.frame, format: frame.format, pane: next.key });
   };
+  /** Shows what the next frame will show, as far as it is known here. @param {Pane} next @param {ImageBitmap} bitmap */
+  const ahead = (next, bitmap) => show(next, bitmap, last);
   const focus = () => canvas.focus();
-  return { root, place, canvas, mark, reveal, pane: () => pane, painted: () => instead.hidden, focus, shows, show };
+  return { root, place, canvas, mark, reveal, pane: () => pane, painted: () => instead.hidden, focus, shows, show, ahead };
 }

@@ -1,5 +1,6 @@
 """A reader walks through a network in JupyterLab: its layers, its channels, and what comes back from each."""
 
+import base64
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,10 @@ from torch import nn
 
 from nbvis import LayerExplorer, demo
 from nbvis.engine import collect
+from nbvis.sessions import encoded
+from nbvis.widgets.explorer_painting import channel_picture
 from tests.browser.hosts import show
-from tests.browser.lab import NO_MODEL, Lab, Notebook, Panel, becomes, stands, until
+from tests.browser.lab import NO_MODEL, SCRIPT, Lab, Notebook, Panel, becomes, stands, until
 
 KEYS = Path(__file__).parents[2] / "js/explorer_keys.js"
 MAKE = """
@@ -531,7 +534,10 @@ def test_a_picture_that_is_on_the_screen_is_not_decoded_again(new_page: Callable
     page.evaluate("""() => {
       const make = createImageBitmap;
       window.decoded = [];
-      window.createImageBitmap = (blob) => { decoded.push(blob.size); return make(blob); };
+      window.createImageBitmap = (source, ...box) => {
+        if (source instanceof Blob) decoded.push(source.size);
+        return make(source, ...box);
+      };
     }""")
     panel.locator("canvas[data-pane=layer]").press("ArrowRight")
     for key, title in {"channel": "Channel 22", "back": "_blocks.5:22"}.items():
@@ -542,4 +548,46 @@ def test_a_picture_that_is_on_the_screen_is_not_decoded_again(new_page: Callable
     assert not {sizes["input"], sizes["layer"]} & set(decoded)
     for key in ("input", "layer"):
         expect(panel.locator(f"figure[data-key={key}]:not(.stale, .empty)")).to_have_count(1)
+    made.close()
+
+
+@pytest.mark.parametrize("scale", ["layer", "channel"])
+def test_a_channel_is_seen_before_the_kernel_answers_and_as_it_will_be(
+    new_page: Callable[..., Page], scale: str
+) -> None:
+    made = LayerExplorer(
+        demo.network("cpu"), demo.photo("chelsea", size=112), layer="_blocks.5", channel=21, scale=scale
+    )
+    page = new_page()
+    panel = show(page, made)
+    expect(panel.locator(".chip i.finished")).to_be_visible()
+    expect(panel).to_have_attribute("data-shown", "finished")
+    figure, here = panel.locator("figure[data-key=channel]"), panel.locator("figure[data-key=channel] .here")
+    expect(here).to_be_visible()
+    made.comm.cut = True
+    panel.locator("canvas[data-pane=layer]").press("ArrowRight")
+    expect(figure.locator(".title")).to_have_text(re.compile("^Channel 22"))
+    expect(figure.locator(".sub")).to_be_empty()
+    expect(here).to_be_hidden()  # where it answers most is not known yet
+    painted = encoded(channel_picture(made.result, 22, made._scene()._look).image, lossless=True)
+    page.add_script_tag(content=SCRIPT)
+    apart = figure.locator("canvas").evaluate(FROM_PNG, base64.b64encode(painted).decode())
+    assert apart == 0
+    made.close()
+
+
+def test_a_channel_over_the_picture_waits_for_the_kernel(new_page: Callable[..., Page]) -> None:
+    net = demo.network("cpu")
+    made = LayerExplorer(net, demo.photo("chelsea", size=112), layer="_blocks.5", channel=21, overlay="active")
+    page = new_page()
+    panel = show(page, made)
+    expect(panel.locator(".chip i.finished")).to_be_visible()
+    expect(panel).to_have_attribute("data-shown", "finished")
+    made.comm.cut = True
+    canvas = panel.locator("canvas[data-pane=layer]")
+    canvas.press("ArrowRight")
+    expect(canvas).to_have_attribute("aria-label", re.compile("channel 22 is chosen"))
+    page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+    expect(panel.locator("figure[data-key=channel] .title")).to_have_text(re.compile("^Channel 21"))
+    made.comm.cut = False
     made.close()

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
+import { pixelsIn } from "../../js/explorer_ahead.js";
 import { BINDINGS, TOLD, bound } from "../../js/explorer_keys.js";
 import {
   WHOLE, carriedAcross, cellBox, channelAt, cycled, fieldBox, fieldText, laneBoxes, mapSize, moved, sizeText, tileBox,
@@ -27,6 +28,17 @@ test("a click on the line between two tiles is the tile's before it, and one aft
   assert.equal(channelAt(grid, { row: 4, column: 6 }), 5);
   assert.equal(channelAt(grid, { row: 10, column: 20 }), null);
   assert.equal(tileBox(grid, 11), null);
+});
+
+test("a tile is cut out of its picture to the pixel, also where the picture is large", () => {
+  for (let channel = 0; channel < 11; channel++) {
+    const [left, top, width, height] = pixelsIn(tileBox(grid, channel), { width: 23, height: 11 });
+    assert.deepEqual([width, height], [5, 3]);
+    assert.equal(channelAt(grid, { row: top, column: left }), channel);
+    assert.deepEqual([left % 6, top % 4], [0, 0]);
+  }
+  const wide = { ...grid, first: 0, last: 2048, rows: 32, columns: 64, tile: [7, 7], size: [255, 511] };
+  assert.deepEqual(pixelsIn(tileBox(wide, 2047), { width: 511, height: 255 }), [504, 248, 7, 7]);
 });
 
 test("the tiles of a later page begin with its first channel", () => {
