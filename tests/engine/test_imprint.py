@@ -66,6 +66,12 @@ def test_what_is_not_finite_hides_no_change_beside_it(size, broken):
     assert values(module) != before
 
 
+def test_values_too_large_for_a_sum_are_no_error():
+    module = Holder(ROW + 8)
+    module.parts[0].data.fill_(3e38)
+    assert values(module) == values(module)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.complex64, torch.int64])
 def test_any_type_of_buffer_counts(dtype):
     module = nn.Module()

@@ -58,10 +58,11 @@ class _Tally:
 
     def without(self, network: Network, images: Tensor, name: str, place: str) -> Exception:
         """What to raise where a layer, or a call of it, is missing."""
+        if isinstance(self.error, TwinError):
+            return self.error
         if self.error:
-            own = isinstance(self.error, TwinError)
-            error = self.error if own else does_not_run(network, images, self.error)
-            error.__cause__ = None if own else self.error
+            error = does_not_run(network, images, self.error)
+            error.__cause__ = self.error
             return error
         return LayerError(
             f"layer {place!r} {_times(self.counts.get(place, 0), place in self.parts)}, so there is no {name!r}"

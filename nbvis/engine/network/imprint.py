@@ -81,9 +81,9 @@ def _row_sums(values: Tensor) -> Tensor:
     places = torch.arange(1, _ROW + 1, device=values.device, dtype=values.dtype)
     rest = values[whole:]
     sums = torch.cat([values[:whole].view(-1, _ROW) @ places, (rest @ places[: len(rest)])[None]])
-    if not sums.isfinite().all():
-        return _row_sums(values.nan_to_num(0, 0, 0))
-    return sums
+    if sums.isfinite().all() or values.isfinite().all():
+        return sums
+    return _row_sums(values.nan_to_num(0, 0, 0))
 
 
 def digest(module: nn.Module) -> str:
