@@ -42,12 +42,6 @@ class Telling(Worker):
             self._changed = self._unrested = True
             self._show()
 
-    @property
-    def held_up(self) -> bool:
-        """Whether what is known now waits to be told until a view has drawn the frame before."""
-        with self._lock:
-            return self._gate.watched and self._gate.in_flight()
-
     def wait(self, timeout: float | None = None) -> bool:
         """Blocks until all that is wanted is answered and told; False if it is not after `timeout` seconds."""
         telling = threading.current_thread() is self._teller

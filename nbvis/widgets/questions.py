@@ -126,10 +126,8 @@ class QuestionWidget(Widget):
         with self._traits_lock:
             wishes, self._wishes = self._wishes, set()
             tasks = self._tasks(wishes)
-        held_up = self._session.held_up
         self._session.ask(**tasks)
-        if held_up:
-            self._told()  # what is known already need not wait for a view to draw
+        self._told()  # what is known already need not wait for a view to draw
 
     def _show_anew(self) -> None:
         """Shows the same answers in another way; if the network has changed since they were found, asks again."""
