@@ -25,7 +25,9 @@ export function channelAhead({ model, signal }, { layer, channel }, grid) {
   const show = async () => {
     const chosen = model.get("channel"), atlas = layer.place.now(), tiles = grid(), before = channel.pane();
     const known = layer.painted() && !layer.pane()?.stale && layer.pane()?.layer === model.get("layer");
-    const box = known && tiles && model.get("overlay") === "none" && tileBox(tiles, chosen);
+    // Gradients come from the chosen channel, so that another one has others.
+    const same = model.get("shows") === "activations" && model.get("overlay") === "none";
+    const box = known && same && tiles && tileBox(tiles, chosen);
     if (!box || !atlas || !before) return;
     const bitmap = await createImageBitmap(atlas, ...pixelsIn(box, atlas));
     // The kernel, or the next key, may have been faster.

@@ -1,9 +1,9 @@
 """How fast a LayerExplorer answers: `python -m tests.bench.explorer` prints it, measured in JupyterLab in Chromium.
 
 From the key or the click to the pane that shows what it asks for, in milliseconds, beside what the network itself takes
-for it: a channel needs no new pass, what comes back from it a forward and a backward one, a layer that has not been
-looked at a forward pass to it. The embedded network looks at a photograph of 224 px, with its passport open over
-statistics of two layers, and folded away.
+for it: a channel is cut out of the picture of its layer, what comes back from it takes a forward and a backward pass, a
+layer that has not been looked at a forward pass to it. The embedded network looks at a photograph of 224 px, with its
+passport open over statistics of two layers, and folded away.
 """
 
 import statistics

@@ -576,9 +576,12 @@ def test_a_channel_is_seen_before_the_kernel_answers_and_as_it_will_be(
     made.close()
 
 
-def test_a_channel_over_the_picture_waits_for_the_kernel(new_page: Callable[..., Page]) -> None:
-    net = demo.network("cpu")
-    made = LayerExplorer(net, demo.photo("chelsea", size=112), layer="_blocks.5", channel=21, overlay="active")
+@pytest.mark.parametrize("option", [{"overlay": "active"}, {"shows": "gradients"}], ids=str)
+def test_a_channel_that_is_no_tile_of_what_is_shown_waits_for_the_kernel(
+    new_page: Callable[..., Page], option: dict[str, str]
+) -> None:
+    net, image = demo.network("cpu"), demo.photo("chelsea", size=112)
+    made = LayerExplorer(net, image, layer="_blocks.5", channel=21, back="gradient", **option)
     page = new_page()
     panel = show(page, made)
     expect(panel.locator(".chip i.finished")).to_be_visible()
