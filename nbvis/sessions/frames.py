@@ -1,6 +1,7 @@
 """Pictures on their way to a screen: 8-bit and encoded."""
 
 import io
+import zlib
 from typing import Any, NamedTuple
 
 from PIL import Image
@@ -47,11 +48,12 @@ def encoded(image: Image.Image, lossless: bool) -> bytes:
     """The picture as PNG, or as JPEG of quality 85 with colour at full resolution.
 
     A dream is colourful detail: halving the colour's resolution, as JPEG usually does, saves a third of the bytes and
-    of the millisecond that 300 × 450 pixels take, and errs half as much again (17 against 11 of 255).
+    of the millisecond that 300 × 450 pixels take, and errs half as much again (17 against 11 of 255). A PNG
+    is packed by looking for runs alone: of photographs and atlases that is as small, in less than half the time.
     """
     stream = io.BytesIO()
     if lossless:
-        image.save(stream, "PNG", compress_level=4)
+        image.save(stream, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
     else:
         image.save(stream, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     return stream.getvalue()
