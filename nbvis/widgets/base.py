@@ -183,7 +183,7 @@ class Widget(OutputWidget):
 
     def _told(self) -> Any:
         """Takes over where the session stands, on its thread or on a caller's."""
-        with self._traits_lock, self._unhurried():
+        with self._at_once():
             state = self._standing()
             self.error, self.traceback = self._failure if self._session.error else self._refusal
             self._telling = threading.get_ident()

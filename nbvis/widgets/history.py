@@ -224,7 +224,7 @@ class HistoryWidget(PaintedWidget, FilmWidget):
         points = self._session.points
         if self._told_points == points.version:
             return
-        with self._traits_lock, self._unhurried():
+        with self._at_once():
             self._told_points = points.version
             self._points = [
                 {

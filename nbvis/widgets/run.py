@@ -125,7 +125,7 @@ class RunWidget(PictureWidget):
         return encoded(picture(self.result), lossless=True)
 
     def _told(self) -> None:
-        with self._traits_lock, self._unhurried():
+        with self._at_once():
             super()._told()
             self._renew_notes()
 
@@ -149,7 +149,7 @@ class RunWidget(PictureWidget):
         return []
 
     def _check_network(self) -> None:
-        with self._traits_lock, self._unhurried():
+        with self._at_once():
             self._renew_notes()
 
     def _changed(self, options: Mapping[str, Any], remake: bool) -> None:

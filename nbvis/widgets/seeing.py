@@ -118,6 +118,30 @@ class SeeingWidget(anywidget.AnyWidget):
         finally:
             now.reads, now.view = before
 
+    @contextmanager
+    def _at_once(self) -> Iterator[None]:
+        """Within it the traits are this thread's, as for `_unhurried`, and the views are told at its end, once."""
+        with self._traits_lock, self._unhurried():
+            if hasattr(self._asking, "names"):
+                yield
+                return
+            self._asking.names = set()
+            try:
+                yield
+            finally:
+                names = self._asking.names
+                del self._asking.names
+                if names:
+                    self.send_state(names)
+
+    def send_state(self, key: Any = None) -> None:
+        """Sends the views what traits are now, or will do so; see `_at_once`."""
+        names = getattr(self._asking, "names", None)
+        if names is None or key is None:
+            super().send_state(key)
+        else:
+            names.update([key] if isinstance(key, str) else key)
+
     @property
     def _from_a_view(self) -> bool:
         """Whether what is being done was asked for by a view."""
