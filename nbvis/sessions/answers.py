@@ -2,13 +2,20 @@
 
 import functools
 import weakref
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from .kept import Kept
 from .tasks import Partial, Refusal, Task
 from .telling import Telling
 from .worker import described
+
+IDLE = 0.25
+"""Seconds for which nothing may be wanted before what may be wanted next is found out."""
+COURTESY = 0.15
+"""Seconds for which the work waits at most until a view has drawn what is known already."""
+_Work = Callable[["weakref.ref[Answers]"], Callable[["Answers"], None]]
+"""What the worker's thread does without holding the answers, and what is to be done with what came out."""
 
 
 class Answers(Telling):
@@ -35,18 +42,41 @@ class Answers(Telling):
         self._wanted: dict[str, list[Task]] = {}
         self._found = Kept()
         self._task: Task | None = None
+        self._foreseen: Callable[[], Mapping[Hashable, Any]] | None = None
         self._done = self._total = 0
-        self._began = 0.0
+        self._first: Hashable = None
+        self._began = self._asked = 0.0
+        self._held = self._courteous = False
         super().__init__(listener, _loop, rested, **options_of_worker)
 
-    def ask(self, **wanted: Sequence[Task]) -> None:
-        """Says what is wanted from now on, by kind and in this order; kinds not named stay as they are."""
+    def ask(self, held: bool = False, /, **wanted: Sequence[Task]) -> None:
+        """Says what is wanted from now on, by kind and in this order; kinds not named stay as they are.
+
+        Args:
+            held: whether no task begins before the next time that something is asked.
+            wanted: the tasks of each kind.
+        """
         with self._lock:
             if self._closed:
                 return
+            self._held = held
             self._wanted |= {kind: list(tasks) for kind, tasks in wanted.items()}
+            self._asked = self._clock()
             self._begin()
             self._show()
+
+    def foresee(self, find: Callable[[], Mapping[Hashable, Any]]) -> None:
+        """Has answers found that may be wanted next, once nothing has been wanted for a while.
+
+        It is given up if something is wanted before it begins. Neither the answers nor an error are told.
+
+        Args:
+            find: gives the answers by their keys. It cannot be ended in the middle, and must not hold whoever asks.
+        """
+        with self._lock:
+            if self.state == "finished" and not self._closed:
+                self._foreseen = find
+                self._work()
 
     def wanted(self, kind: str) -> list[Task]:
         """What is wanted of a kind, answered or not."""
@@ -86,15 +116,20 @@ class Answers(Telling):
             self._halt("paused", forget=False)
 
     def _begin(self) -> None:
+        self._foreseen = None
         self._changed = self._unrested = True
         self.state, self.error = "running" if self._next() else "finished", ""
         if self.state == "running":
             self._busy = True
+            first, before = next(task for tasks in self._wanted.values() for task in tasks), self._first
+            self._first = first.key
+            self._courteous = (self._courteous or first.key != before) and not self._is_open(first)
             self._work()
             self._lock.notify_all()
 
     def _halt(self, state: str, forget: bool) -> None:
         with self._lock:
+            self._foreseen = None
             if forget:
                 self._wanted.clear()
             if self.state == "running" or (forget and self.state == "paused"):
@@ -108,25 +143,67 @@ class Answers(Telling):
 
     def _open(self, kind: str) -> list[Task]:
         """What is wanted of a kind and has no final answer yet."""
-        return [task for task in self._wanted.get(kind, ()) if isinstance(self._found.get(task.key), Partial | None)]
+        return [task for task in self._wanted.get(kind, ()) if self._is_open(task)]
 
-    def _turn(self) -> Task | None:
-        """The next task for the worker; None if there is none, and then its thread is over."""
-        with self._lock:
+    def _is_open(self, task: Task) -> bool:
+        return isinstance(self._found.get(task.key), Partial | None)
+
+    def _drawn(self) -> bool:
+        """Whether a view has drawn what is known, or need not be waited for."""
+        if self.state != "running" or not self._gate.watched:
+            return True
+        return not (self._telling or self._word() == "pictures" or self._gate.in_flight())
+
+    def _upcoming(self) -> Task | None:
+        """The next task once it is time for it; called under the lock, which is free while it waits."""
+        while True:
+            if self._courteous:
+                # Both would want the same processor, and somebody waits for what is known.
+                self._lock.wait_for(self._drawn, COURTESY)
+                self._courteous = False
             task = self._task = self._next() if self.state == "running" else None
-            if task:
-                self._done, self._total, self._began, self._changed = 0, 0, self._clock(), True
-            else:
+            if task is None:
+                return None
+            self._done, self._total, self._began, self._changed = 0, 0, self._clock(), True
+            self._show()
+            early = None if self._held else self._asked + task.after - self._clock()
+            if not self._lock.wait_for(lambda task=task: not self._waits_for(task), early):
+                return task
+
+    def _waits_for(self, task: Task) -> bool:
+        return self.state == "running" and self._next() is task and not self._courteous
+
+    def _turn(self) -> _Work | None:
+        """What the worker does next; None if there is nothing, and then its thread is over."""
+        with self._lock:
+            if self._foreseen:
+                self._lock.wait_for(lambda: self._busy or not self._foreseen, IDLE)
+            if task := self._upcoming():
+                return functools.partial(_worked, task)
+            if self._busy:
                 self.state = "finished" if self.state == "running" else self.state
                 self._changed = self._unrested = self._due = True
-                self._busy, self._thread = False, None
+                self._busy = False
+            find, self._foreseen = self._foreseen, None
+            if find is None:
+                self._thread = None
             self._show()
-            return task
+            return find and functools.partial(_looked_ahead, find)
 
     def _keep(self, task: Task, answer: Any) -> None:
         with self._lock:
             self._found.put(task.key, answer)
-            self._found.make_room({each.key for tasks in self._wanted.values() for each in tasks})
+            self._make_room()
+
+    def _keep_foreseen(self, found: Mapping[Hashable, Any]) -> None:
+        with self._lock:
+            for key in found:
+                if self._found.get(key) is None:
+                    self._found.put(key, found[key])
+            self._make_room()
+
+    def _make_room(self) -> None:
+        self._found.make_room({each.key for tasks in self._wanted.values() for each in tasks})
 
     def fail(self, error: Exception) -> None:
         """Says that no answers can be had."""
@@ -175,16 +252,16 @@ class _NotWantedError(BaseException):
 
 
 def _loop(reference: "weakref.ref[Answers]") -> None:
-    while (answers := reference()) is not None and (task := answers._turn()) is not None:
+    while (answers := reference()) is not None and (work := answers._turn()) is not None:
         # While it works the thread holds nothing, so that what is forgotten can be collected.
         del answers
-        then = _worked(reference, task)
+        then = work(reference)
         if (answers := reference()) is not None:
             then(answers)
         del answers, then
 
 
-def _worked(reference: "weakref.ref[Answers]", task: Task) -> Callable[[Answers], None]:
+def _worked(task: Task, reference: "weakref.ref[Answers]") -> Callable[[Answers], None]:
     """Does a task; what is to be done with what came out."""
     try:
         answer = task.run(functools.partial(_word, reference, task), functools.partial(_known, reference, task))
@@ -196,6 +273,17 @@ def _worked(reference: "weakref.ref[Answers]", task: Task) -> Callable[[Answers]
         failure = error
         return lambda answers: answers.fail(failure)
     return lambda answers: answers._keep(task, answer)
+
+
+def _looked_ahead(
+    find: Callable[[], Mapping[Hashable, Any]], reference: "weakref.ref[Answers]"
+) -> Callable[[Answers], None]:
+    """Finds what may be wanted next; what is to be done with it."""
+    try:
+        found = find()
+    except Exception:  # nobody has asked; whoever does is told
+        return lambda answers: None
+    return lambda answers: answers._keep_foreseen(found)
 
 
 def _word(reference: "weakref.ref[Answers]", task: Task, done: int, total: int, so_far: Any = None) -> None:

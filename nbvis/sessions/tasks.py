@@ -23,11 +23,13 @@ class Task(NamedTuple):
         key: what is asked; the answer is kept under it.
         label: what somebody who waits for it reads.
         run: gives the answer, on the worker thread. It must not hold whoever asks.
+        after: seconds for which nothing else may have been asked before it begins.
     """
 
     key: Any
     label: str
     run: Callable[[Tell, Known], Any]
+    after: float = 0.0
 
 
 class Refusal(NamedTuple):

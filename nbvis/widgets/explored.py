@@ -1,5 +1,6 @@
 """What a LayerExplorer looks at: a network and a picture, with all layers and what their units see."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -75,6 +76,17 @@ class Explored(Predicted):
         if layer in self._shown or layer not in self._found:
             return self._shown.get(layer, Calls((layer,), 1, True))
         return calls_of(self._found[layer], None)._replace(names=(layer,))
+
+    def nearby(self, layer: str, room: int) -> list[str]:
+        """The layers around one in the list, the nearest first, as far as their activations fit into so many bytes."""
+        middle = self.layers.index(self.row(layer))
+        found: list[str] = []
+        for _, row in sorted(enumerate(self.layers), key=lambda each: abs(each[0] - middle)):
+            room -= math.prod(row["shape"]) * 4
+            if room < 0:
+                break
+            found.append(row["name"])
+        return found
 
     def lanes(self, layer: str) -> tuple[Lane, ...]:
         """Where across the picture the maps of a layer lie."""

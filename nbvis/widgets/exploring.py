@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -12,7 +12,7 @@ from nbvis.engine import METHODS, Attribution, Network, Objective, attribute
 from nbvis.sessions import Known, Task, Tell, described
 
 from .explored import strongest_place
-from .shown_calls import Calls, as_maps
+from .shown_calls import Calls, as_maps, every_map
 
 OFF = "off"
 RULES = ("gradient", "deconvnet", "guided_backprop")
@@ -81,6 +81,12 @@ def records() -> list[dict[str, Any]]:
 def maps_task(network: Network, image: Tensor, asked: Maps, calls: Calls) -> Task:
     """Finds out the activations of a layer."""
     return Task(asked, f"Activations of {asked.layer}", functools.partial(_maps, network, image, calls))
+
+
+def nearby_maps(network: Network, image: Tensor, about: Hashable, wanted: Mapping[str, Calls]) -> dict[Maps, Tensor]:
+    """The activations of several layers by one pass, each as the answer to its question."""
+    found = every_map(network, image, [*wanted.values()])
+    return {Maps(about, name): maps for name, maps in zip(wanted, found, strict=True)}
 
 
 def back_task(network: Network, image: Tensor, asked: Back, origin: Calls, at: Calls | None = None) -> Task:

@@ -6,7 +6,7 @@ picture of a pair, and the `lanes`, from where to where across the picture its m
 """
 
 import functools
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import traitlets as t
@@ -30,12 +30,15 @@ from .panes import value_of_image, value_of_map
 from .passport import COLLECT
 from .passports import PassportWidget
 from .recipe import exploration_recipe
+from .shown_calls import Calls
 from .statistics_controls import given_statistics
 from .tile_look import RED_GREEN, TILE_COLORMAPS, TileLook
 from .views import view_records
 
 MAIN = "maps", "back", "gradients"
 """What is found out beside the passport, and before it."""
+AHEAD = 128 * 2**20
+"""Bytes of activations that are found before somebody asks for them, of the layers nearest to the one looked at."""
 
 
 class LayerExplorer(ExplorerControls, PassportWidget, front_end="layer_explorer"):
@@ -77,7 +80,7 @@ class LayerExplorer(ExplorerControls, PassportWidget, front_end="layer_explorer"
         >>> explorer.close()
     """
 
-    _bounded = False
+    _bounded, _shows_first = False, True
     _looks_at = "Looking at the network's layers…"
     _settings = "shows", "back", "seed", "frozen", "view", "overlay", "colormap", "scale"
 
@@ -247,6 +250,16 @@ class LayerExplorer(ExplorerControls, PassportWidget, front_end="layer_explorer"
                 tasks["gradients"] = [exploring.back_task(network, image, asked[1], origin, shown)]
         return tasks | self._passport_tasks(wishes)
 
+    def _foreseen(self) -> Callable[[], dict[Maps, Tensor]] | None:
+        subject = self._subject
+        if self._session.state != "finished" or self._outdated():
+            return None
+        near, known = subject.nearby(self.layer, AHEAD), self._session.get
+        wanted = {name: subject.shown(name) for name in near if known(Maps(subject.about, name)) is None}
+        if not wanted:
+            return None
+        return functools.partial(_ahead, subject, wanted)
+
     def _asked(self) -> list[Hashable]:
         if not self._subject.looked:
             return []
@@ -307,3 +320,8 @@ class LayerExplorer(ExplorerControls, PassportWidget, front_end="layer_explorer"
             return "nothing has come back"
         (shown,) = [each for each in scene.panes() if each.key == "back"]
         return value_of_map(found.map[0].detach().float().cpu(), self.view, shown.size, row, column)
+
+
+def _ahead(subject: Explored, wanted: Mapping[str, Calls]) -> dict[Maps, Tensor]:
+    found = exploring.nearby_maps(subject.network, subject.image, subject.about, wanted)
+    return found if subject.as_it_was() else {}  # nobody has looked at the weights since the last question

@@ -18,6 +18,9 @@ from .questions import QuestionWidget
 KINDS = "habits", "dream", "maximal"
 """What is found out about a channel, in this order: what takes long, and can be left in the middle, comes last."""
 
+CALM = 0.75
+"""Seconds that whoever walks through channels stays at one before what takes long is begun."""
+
 
 class PassportWidget(QuestionWidget):
     """A panel on a network, with the passport of the channel that is chosen.
@@ -76,11 +79,12 @@ class PassportWidget(QuestionWidget):
         if not ("passport" in wishes or (self.passport and self._session.watched)):
             return tasks
         network, given, bearer = self._subject.network, self._statistics, self._bearer()
-        tasks["dream"] = [dream_task(bearer, network, tuple(self._subject.image.shape), self._growing)]
+        after, shape = 0.0 if "passport" in wishes else CALM, tuple(self._subject.image.shape)
+        tasks["dream"] = [dream_task(bearer, network, shape, self._growing, after)]
         if given is not None and self.layer in given:
             tasks["habits"] = [habits_task(bearer, network, given)]
             if self._data is not None and not any(missing(given, self._data, self.layer)):
-                tasks["maximal"] = [maximal_task(bearer, network, given, self._data)]
+                tasks["maximal"] = [maximal_task(bearer, network, given, self._data, after)]
         return tasks
 
     def _passport_scene(self) -> PassportScene | None:

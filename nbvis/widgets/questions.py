@@ -37,14 +37,16 @@ class QuestionWidget(Widget):
 
     _session: Answers
     _subject: DatedSubject
+    _shows_first = False
+    """Whether it shows what is known before it has made sure that no weight was written behind PyTorch's back."""
 
     def __init__(self, subject: DatedSubject, **options: Any):
         self._painter = Painter()
         self._wishes: set[str] = set()
-        self._times_asked = 0
+        self._times_asked, self._shown_first = 0, None
         super().__init__(subject, **options)
         self._session = Answers(
-            listener=self._on_header, rested=self._update_still, background=self.background, listens=self._hearing
+            listener=self._on_header, rested=self._on_rest, background=self.background, listens=self._hearing
         )
         self._begin_to_see()
 
@@ -93,6 +95,10 @@ class QuestionWidget(Widget):
         """What has to be done on the worker's thread before each question; it must not hold the widget."""
         return self._subject.renew
 
+    def _foreseen(self) -> Callable[[], Mapping[Hashable, Any]] | None:
+        """What gives answers that may be asked for next, see `Answers.foresee`; None if there is nothing to do."""
+        return None
+
     def _value(self, pane: str, row: int, column: int) -> str:
         """The value at a pixel of a pane's picture, in words."""
         raise NotImplementedError
@@ -103,7 +109,7 @@ class QuestionWidget(Widget):
         finally:
             self._doing = ""
             self._times_asked += 1
-            self._on_prepared((subject, self._times_asked))
+            self._on_prepared(self._times_asked)
 
     def _on_failure(self, look: Finding) -> None:
         if self._subject.looked:
@@ -116,18 +122,32 @@ class QuestionWidget(Widget):
         self._wishes |= set(wishes)
         if self._subject.looked:
             self._times_asked += 1
-            work = functools.partial(_prepared, self._subject, self._preparation(), self._times_asked)
-            self._find_out(work, self._on_prepared, key="prepare")
+            subject, times = self._subject, self._times_asked
+            if self._shows_first:
+                self._find_out(functools.partial(_if_as_it_was, subject, times), self._on_asked, key="ask")
+            self._find_out(functools.partial(_prepared, self._preparation(), times), self._on_prepared, key="prepare")
 
-    def _on_prepared(self, asked: tuple[DatedSubject, int]) -> None:
+    def _on_asked(self, times: int | None) -> None:
+        """Shows what is known already; what is not is held until the network is prepared."""
+        if times == self._times_asked:
+            self._put(held=True)
+            self._shown_first = times, self._subject.about
+            self._told()
+
+    def _on_prepared(self, times: int | Exception) -> None:
         """Asks, unless something else has been asked meanwhile."""
-        if asked != (self._subject, self._times_asked):
-            return
+        if isinstance(times, Exception):
+            self._session.fail(times)
+        elif times == self._times_asked:
+            self._put()
+            self._wishes.clear()
+            if self._shown_first != (times, self._subject.about):
+                self._told()  # what is known already need not wait for a view to draw
+
+    def _put(self, held: bool = False) -> None:
         with self._traits_lock:
-            wishes, self._wishes = self._wishes, set()
-            tasks = self._tasks(wishes)
-        self._session.ask(**tasks)
-        self._told()  # what is known already need not wait for a view to draw
+            tasks = self._tasks(self._wishes)
+        self._session.ask(held, **tasks)
 
     def _show_anew(self) -> None:
         """Shows the same answers in another way; if the network has changed since they were found, asks again."""
@@ -169,7 +189,7 @@ class QuestionWidget(Widget):
 
     def _told(self) -> Scene:
         """Takes over what the session knows, and tells what is shown then."""
-        with self._traits_lock, self._unhurried():
+        with self._at_once():
             super()._told()
             scene = self._scene()
             for name, value in scene.traits().items():
@@ -177,6 +197,12 @@ class QuestionWidget(Widget):
             old = f"The network has changed since {scene.made}: Compute again." if scene.outdated else ""
             self._tell_notes([*plain(old), *self._subject.notes(), *scene.notes()])
         return scene
+
+    def _on_rest(self) -> None:
+        """What is shown stays for a while: a session's thread says so."""
+        if self._session.watched and (find := self._foreseen()):
+            self._session.foresee(find)
+        self._update_still()
 
     def _on_header(self, header: dict[str, Any]) -> None:
         """Passes on what the session tells, with pictures if it asks for them, on its thread."""
@@ -205,6 +231,13 @@ class QuestionWidget(Widget):
         return super()._acts(content) | own
 
 
-def _prepared(subject: DatedSubject, prepare: Callable[[], None], times: int) -> tuple[DatedSubject, int]:
-    prepare()
-    return subject, times
+def _if_as_it_was(subject: DatedSubject, times: int) -> int | None:
+    return None if subject.changed else times
+
+
+def _prepared(prepare: Callable[[], None], times: int) -> int | Exception:
+    try:
+        prepare()
+    except Exception as error:  # a session that is held would wait for ever
+        return error
+    return times

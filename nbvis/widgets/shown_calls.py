@@ -47,8 +47,14 @@ class Calls(NamedTuple):
 
     def maps(self, network: Network, image: Tensor) -> Tensor:
         """What the layer gives for an image, (channels, rows, columns) on the CPU; one row where it has no grid."""
-        found = activations(network, image, self.names)
-        return torch.cat([as_maps(planes(found, name)[0]) for name in self.names], -1)
+        (found,) = every_map(network, image, [self])
+        return found
+
+
+def every_map(network: Network, image: Tensor, wanted: Sequence[Calls]) -> list[Tensor]:
+    """What several layers give for an image, by one pass; see `Calls.maps`."""
+    found = activations(network, image, [*dict.fromkeys(name for calls in wanted for name in calls.names)])
+    return [torch.cat([as_maps(planes(found, name)[0]) for name in calls.names], -1) for calls in wanted]
 
 
 def calls_of(layer: Layer, pair: Pair | None) -> Calls:

@@ -147,6 +147,10 @@ class DatedSubject(Subject):
         """Whether the network has changed since it was last asked, as far as that shows without a pass."""
         return self._now() != self.about
 
+    def as_it_was(self) -> bool:
+        """Whether the network is the one that was last asked, down to the last weight."""
+        return not self.changed and values_of(self.network.module.modules()) == self._content
+
     def _now(self) -> tuple[Hashable, ...]:
         state = hash((fingerprint(self.network.module), self._content)), id(self.network.preprocess)
         return state, self.number

@@ -1,9 +1,10 @@
 """How fast a LayerExplorer answers: `python -m tests.bench.explorer` prints it, measured in JupyterLab in Chromium.
 
 From the key or the click to the pane that shows what it asks for, in milliseconds, beside what the network itself takes
-for it: a channel is cut out of the picture of its layer, what comes back from it takes a forward and a backward pass, a
-layer that has not been looked at a forward pass to it. The embedded network looks at a photograph of 224 px, with its
-passport open over statistics of two layers, and folded away.
+for it: a channel is cut out of the picture of its layer, what comes back from it takes a forward and a backward pass,
+the maps of a layer a forward pass to it, which has been made by then if the panel was at rest before. Who clicks on
+layers looks at each for a moment, while what comes back from it is computed. The embedded network looks at a photograph
+of 224 px, with its passport open over statistics of two layers, and folded away.
 """
 
 import statistics
@@ -16,6 +17,8 @@ from tests.bench.latency import ends
 from tests.browser.lab import Notebook, Panel, launch, running_lab
 
 CHANGES = 30
+PAUSE = 300
+"""Milliseconds from the picture of a layer to the click on the next."""
 LAYERS = ("_blocks.5", "_blocks.6")
 MAKE = f"""
 from torch.utils.data import DataLoader
@@ -81,6 +84,7 @@ class Watched:
             item = self.panel.root.locator(f"[data-layer='{name}']")
             item.scroll_into_view_if_needed()
             yield from self.answers(item.click, (f"layer Activations · {name}",))
+            self.page.wait_for_timeout(PAUSE)
 
 
 def row(what: str, delays: Sequence[float], own: float) -> str:
@@ -97,6 +101,7 @@ def main() -> None:
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
         notebook = Notebook(lab, page, lab.write("explorer", MAKE))
         notebook.run(0)
+        notebook.kernel("explorer.wait(60)")
         watched = Watched(notebook)
         both = notebook.kernel(TIMED.format(BACK))
         names = notebook.kernel("[row['name'] for row in explorer.layers if row['shape'][0] <= 1152]")[4::2]

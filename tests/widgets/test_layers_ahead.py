@@ -1,0 +1,113 @@
+"""A LayerExplorer that rests looks at the layers around its own, so that a click on one shows it without a pass."""
+
+import pytest
+import torch
+
+from nbvis.sessions import answers
+from nbvis.widgets import exploring, layer_explorer
+from tests.widgets.test_layer_explorer import LONG, make, maps, network, screen
+from tests.workers import none_left
+
+__all__ = ["make", "network", "screen"]
+SECOND, LAST = "1", "6"
+
+
+@pytest.fixture(autouse=True)
+def asked(monkeypatch):
+    """The layers that somebody had to wait for; nobody has to wait long for what comes next."""
+    names, found = [], exploring._maps
+    monkeypatch.setattr(exploring, "_maps", lambda *given: (names.append(given[2].names), found(*given))[1])
+    monkeypatch.setattr(answers, "IDLE", 0.0)
+    return names
+
+
+def rests(explorer):
+    """Waits until nothing more is looked at."""
+    assert explorer.wait(LONG) and none_left()
+
+
+def test_all_layers_are_looked_at_once_it_rests(make, network, image, screen, asked):
+    explorer = make(layer=SECOND, channel=0)
+    screen(explorer).settled()
+    rests(explorer)
+    for row in explorer.layers:
+        explorer.layer = row["name"]
+        assert torch.equal(explorer.result.flatten(), maps(network, image, row["name"]).flatten())
+    assert asked == [(SECOND,)]
+
+
+def test_without_a_view_only_what_is_asked_is_looked_at(make, asked):
+    explorer = make(layer=SECOND)
+    rests(explorer)
+    explorer.layer = LAST
+    rests(explorer)
+    assert asked == [(SECOND,), (LAST,)]
+
+
+def test_the_nearest_layers_are_looked_at_as_far_as_there_is_room(make, screen, asked, monkeypatch):
+    explorer = make(layer=SECOND)
+    sizes = {row["name"]: 4 * torch.Size(row["shape"]).numel() for row in explorer.layers}
+    monkeypatch.setattr(layer_explorer, "AHEAD", sizes["0"] + sizes["1"] + sizes["2"])
+    screen(explorer).settled()
+    rests(explorer)
+    monkeypatch.setattr(answers, "IDLE", 10.0**6)
+    for name in ("2", "0", "3"):
+        explorer.layer = name
+        assert explorer.wait(LONG)
+    assert asked == [(SECOND,), ("3",)]
+
+
+def test_weights_that_were_written_unseen_are_seen_before_the_next_answer(make, network, image, screen, asked):
+    explorer = make(layer=SECOND)
+    screen(explorer).settled()
+    rests(explorer)
+    network.module[0].weight.data.mul_(-2.0)
+    explorer.layer = "2"
+    assert torch.equal(explorer.result, maps(network, image, "2")) and asked == [(SECOND,), ("2",)]
+
+
+def test_what_is_found_while_weights_are_written_unseen_is_not_kept(make, network, image, screen, asked, monkeypatch):
+    explorer, ahead = make(layer=SECOND), layer_explorer._ahead
+    weight = network.module[0].weight
+    before = weight.detach().clone()
+
+    def meanwhile(*given):
+        weight.data.mul_(-2.0)
+        return ahead(*given)
+
+    monkeypatch.setattr(layer_explorer, "_ahead", meanwhile)
+    screen(explorer).settled()
+    rests(explorer)
+    weight.data.copy_(before)
+    explorer.layer = "2"
+    assert torch.equal(explorer.result, maps(network, image, "2")) and ("2",) in asked
+
+
+def test_a_network_that_cannot_be_asked_any_more_says_so(make, network, screen, monkeypatch):
+    explorer = make(layer=SECOND)
+    view = screen(explorer)
+    view.settled()
+
+    def fails():
+        raise RuntimeError("the device is gone")
+
+    monkeypatch.setattr(explorer._subject, "predict", fails)
+    view.tell(type="play")
+    rests(explorer)
+    assert explorer.state == "error" and "the device is gone" in explorer.error
+
+
+def test_a_view_is_told_once_of_all_that_changed(make, screen, monkeypatch):
+    explorer = make(layer=SECOND, channel=0)
+    screen(explorer).settled()
+    rests(explorer)
+    sent = []
+    monkeypatch.setattr(explorer, "_send", lambda message, buffers=None: sent.append({*message.get("state", ())}))
+    explorer._told()
+    assert sent == []
+    with explorer._at_once():
+        explorer.set_trait("origin", "another")
+        with explorer._at_once():
+            explorer.set_trait("status", "said")
+        assert sent == []
+    assert sent == [{"origin", "status"}]
