@@ -35,7 +35,7 @@ class Answers(Telling):
     def __init__(
         self,
         *,
-        listener: Callable[[dict[str, Any]], None],
+        listener: Callable[[dict[str, Any] | None], None],
         rested: Callable[[], None],
         **options_of_worker: Any,
     ):
@@ -59,10 +59,10 @@ class Answers(Telling):
         with self._lock:
             if self._closed:
                 return
-            self._held = held
+            before, self._held = self._keys() if self._held else None, held
             self._wanted |= {kind: list(tasks) for kind, tasks in wanted.items()}
             self._asked = self._clock()
-            self._begin()
+            self._begin(anew=self._keys() != before)
             self._show()
 
     def foresee(self, find: Callable[[], Mapping[Hashable, Any]]) -> None:
@@ -115,9 +115,10 @@ class Answers(Telling):
         if alone and not self.background:
             self._halt("paused", forget=False)
 
-    def _begin(self) -> None:
+    def _begin(self, anew: bool = True) -> None:
+        """Begins with what is wanted; `anew` says whether that may be something else than before."""
         self._foreseen = None
-        self._changed = self._unrested = True
+        self._changed, self._unrested = self._changed or anew, True
         self.state, self.error = "running" if self._next() else "finished", ""
         if self.state == "running":
             self._busy = True
@@ -161,10 +162,12 @@ class Answers(Telling):
                 # Both would want the same processor, and somebody waits for what is known.
                 self._lock.wait_for(self._drawn, COURTESY)
                 self._courteous = False
-            task = self._task = self._next() if self.state == "running" else None
+            before, task = self._task, self._next() if self.state == "running" else None
+            self._task = task
             if task is None:
                 return None
-            self._done, self._total, self._began, self._changed = 0, 0, self._clock(), True
+            self._done, self._total, self._began = 0, 0, self._clock()
+            self._changed |= before is None or before.key != task.key
             self._show()
             early = None if self._held else self._asked + task.after - self._clock()
             if not self._lock.wait_for(lambda task=task: not self._waits_for(task), early):
@@ -203,7 +206,10 @@ class Answers(Telling):
             self._make_room()
 
     def _make_room(self) -> None:
-        self._found.make_room({each.key for tasks in self._wanted.values() for each in tasks})
+        self._found.make_room(self._keys())
+
+    def _keys(self) -> set[Hashable]:
+        return {each.key for tasks in self._wanted.values() for each in tasks}
 
     def fail(self, error: Exception) -> None:
         """Says that no answers can be had."""
@@ -224,9 +230,7 @@ class Answers(Telling):
         if alone:
             self._halt("paused", forget=False)
         with self._lock:
-            wanted = self.state == "running" and any(
-                task.key == each.key for tasks in self._wanted.values() for each in tasks
-            )
+            wanted = self.state == "running" and task.key in self._keys()
             self._due |= wanted and not self._changed and self._gate.opens()
             self._show()
         return wanted

@@ -18,7 +18,8 @@ class Telling(Worker):
 
     Args:
         listener: bound method that gets the header of each frame, on that thread. A header whose "format" is "png"
-            asks it for pictures.
+            asks it for pictures. None instead of a header says that the state is another, and that pictures follow: a
+            frame of its own would only hold them up.
         loop: of the worker's own thread.
         rested: bound method that is called there when what is shown stays for a while, held weakly.
         options_of_worker: as for `Worker`.
@@ -26,7 +27,7 @@ class Telling(Worker):
 
     def __init__(
         self,
-        listener: Callable[[dict[str, Any]], None],
+        listener: Callable[[dict[str, Any] | None], None],
         loop: "Callable[[weakref.ref[Any]], None]",
         rested: Callable[[], None],
         **options_of_worker: Any,
@@ -101,10 +102,10 @@ class Telling(Worker):
             else:
                 self._due = self._urgent = False
                 self._changed = self._changed and word == "state" and self._gate.watched
-                header = self._header(word == "pictures")
+                header = None if self._changed else self._header(word == "pictures")
         began = self._clock()
         try:
-            if header:
+            if word != "rest":
                 self._tell(header)
             elif rested := self._rested():
                 rested()

@@ -204,10 +204,12 @@ class QuestionWidget(Widget):
             self._session.foresee(find)
         self._update_still()
 
-    def _on_header(self, header: dict[str, Any]) -> None:
+    def _on_header(self, header: dict[str, Any] | None) -> None:
         """Passes on what the session tells, with pictures if it asks for them, on its thread."""
         with self._unhurried():
             scene = self._told()
+            if header is None:
+                return
             fields, buffers = scene.frame() if header["format"] else scene.growing()
             self.send(header | fields | {"outdated": scene.outdated}, buffers or None)
 

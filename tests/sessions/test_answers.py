@@ -16,9 +16,12 @@ class Watcher:
     """Listens to a session, keeps what it hears, and draws each frame if it is told to."""
 
     def __init__(self):
-        self.headers, self.rests, self.answers = [], 0, None
+        self.headers, self.rests, self.states, self.answers = [], 0, 0, None
 
     def hear(self, header):
+        if header is None:
+            self.states += 1
+            return
         self.headers.append(header)
         if self.answers:
             self.answers.acknowledge("view", header["frame"])
@@ -269,8 +272,10 @@ def test_answers_that_are_not_final_are_shown_no_faster_than_a_view_draws(make, 
     sent = len(watcher.pictures)
     count.turnstile.release(3)
     assert answers.wait(LONG) and len(watcher.pictures) == sent
-    draw_all(answers, watcher)
-    assert len(watcher.pictures) > sent
+    assert watcher.states == 1 and watcher.headers[-1]["state"] == "running"  # its pictures come with the state
+    answers.acknowledge("view", watcher.headers[-1]["frame"])
+    told(answers)
+    assert len(watcher.pictures) == sent + 1 and watcher.headers[-1]["state"] == "finished"
 
 
 def test_a_task_that_was_stopped_goes_on_from_what_it_told(make):

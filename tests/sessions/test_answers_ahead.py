@@ -131,9 +131,12 @@ def test_what_is_held_begins_when_something_is_asked_again(make, watcher):
     made.ask(True, maps=[known.task], more=[more.task])
     draw_all(made, watcher)
     assert watcher.headers[-1]["state"] == "running" and not made.wait(0) and more.runs == 0
+    pictures = len(watcher.pictures)
     made.ask(maps=[known.task], more=[more.task])
+    assert made.wait(LONG)
     draw_all(made, watcher)
-    assert made.wait(LONG) and made.get("more") == "MORE" and known.runs == 0
+    assert len(watcher.pictures) == pictures + 1  # nothing is shown twice
+    assert made.get("more") == "MORE" and known.runs == 0
 
 
 @pytest.mark.parametrize("end", [Answers.stop, Answers.close, lambda made: made.fail(OSError("gone"))])
