@@ -199,6 +199,22 @@ def test_a_part_of_the_passport_fits_every_width(part: str, new_page: Callable[.
     widget.close()
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_folding_the_passport_moves_nothing_above_it(width: int, new_page: Callable[..., Page]) -> None:
+    widget = WIDGETS["LayerExplorer"](demo.network("cpu"), demo.photo("coffee", size=128))
+    page = new_page(width)
+    panel = rests(show(page, widget))
+    tops = """(root) => [...root.querySelectorAll(".overview, .large, .seen, .sent")].map(
+      (part) => part.getBoundingClientRect().y - root.getBoundingClientRect().y)"""
+    before = stands(lambda: panel.evaluate(tops), page, "the panel")
+    assert len(before) == 4
+    panel.locator(".passport summary").click()
+    expect(panel.locator(".papers")).to_be_hidden()
+    stands(lambda: panel.locator(".passport").evaluate("(part) => part.clientHeight"), page, "the passport")
+    becomes(lambda: panel.evaluate(tops), before, page, "what is above it")
+    widget.close()
+
+
 def test_a_passport_without_statistics_fits_every_width(new_page: Callable[..., Page], shot: Shot) -> None:
     widget = LayerExplorer(demo.network("cpu"), demo.photo("coffee", size=128))
     panel = show(new_page(), widget)
