@@ -10,8 +10,8 @@ from playwright.sync_api import Locator, Page, expect
 from nbvis import ActivationStats, DreamCanvas, DropoutInverter, SaliencyView, demo
 from nbvis.widgets.base import Widget
 from nbvis.widgets.pictures import PictureWidget
-from tests.browser.hosts import DARK, show
-from tests.browser.lab import until
+from tests.browser.hosts import DARK, KEYS, show
+from tests.browser.lab import becomes, until
 from tests.browser.test_layout import BLOCKS, explored
 
 AXE = Path(__file__).parents[2] / ".venv/typescript/node_modules/axe-core/axe.min.js"
@@ -81,6 +81,35 @@ def test_axe_finds_nothing(widget: Widget, theme: str, new_page: New) -> None:
         panel.get_by_role("combobox").and_(page.locator(":not(.formula)")).first.click()
         expect(panel.locator("ul[role=listbox]").filter(visible=True)).to_have_count(1)
         clean(page)
+
+
+@pytest.mark.parametrize(("shows", "back"), [("gradients", "gradient"), ("activations", "off"), ("gradients", "off")])
+def test_axe_finds_nothing_whatever_an_explorer_sends_back(shows: str, back: str, new_page: New) -> None:
+    made = explored(demo.network("cpu"), demo.photo("coffee", size=128))
+    made.set_trait("shows", shows)
+    made.set_trait("back", back)
+    page = new_page()
+    panel = finished(show(page, made))
+    page.add_script_tag(path=AXE)
+    clean(page)
+    page.evaluate(DARK["JupyterLab"])
+    until(lambda: "dark" in (panel.get_attribute("class") or ""), page, "the panel is dark")
+    clean(page)
+    made.close()
+
+
+@every_widget
+def test_no_plain_key_leaves_a_panel(widget: Widget, new_page: New) -> None:
+    page = new_page()
+    panel = finished(show(page, widget))
+    page.evaluate(KEYS, False)
+    controls = panel.locator("button, input, select, summary, canvas, [tabindex='0']").filter(visible=True)
+    for control in [panel, *controls.all()]:
+        if control.is_enabled():
+            control.focus()
+            for key in ("x", "Control+s"):
+                page.keyboard.press(key)
+    becomes(lambda: set(page.evaluate("keys")), {"Control", "s"}, page, "the keys that came out")
 
 
 @every_widget
