@@ -1,6 +1,7 @@
 """What a LayerExplorer looks at: a network and a picture, with all layers and what their units see."""
 
 import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,11 +30,12 @@ class Explored(Predicted):
             channels are `dead`, None where that is not known, and how many `pictures` of a pair stand side by side in
             its channels, whose `shape` is that of all of them.
         first_layer: the layer to begin with, and `first_channel` the one that answers most there.
+        seconds: that a pass to that layer took.
     """
 
     def __init__(self, network: Network, given: Given | None, dead: Mapping[str, int] | None = None, number: int = 0):
         self.dead = dict(dead or {})
-        self.first_layer, self.first_channel = "", 0
+        self.first_layer, self.first_channel, self.seconds = "", 0, 0.0
         self._found: dict[str, Layer] = {}
         self._shown: dict[str, Calls] = {}
         super().__init__(network, given, number=number)
@@ -46,7 +48,9 @@ class Explored(Predicted):
         shared = [row for row in spread if row["pictures"] > 1]
         names = [row["name"] for row in shared or spread or self.layers]
         self.first_layer = names[len(names) // 2]
+        began = time.perf_counter()
         maps = self.shown(self.first_layer).maps(self.network, self.image)
+        self.seconds = time.perf_counter() - began
         self.first_channel = int(maps.flatten(1).amax(1).argmax())
 
     def _list(self, found: list[Layer]) -> None:

@@ -39,6 +39,8 @@ MAIN = "maps", "back", "gradients"
 """What is found out beside the passport, and before it."""
 AHEAD = 128 * 2**20
 """Bytes of activations that are found before somebody asks for them, of the layers nearest to the one looked at."""
+QUICK = 0.25
+"""Seconds of a pass up to which it is made before somebody asks: who asks meanwhile waits until it is over."""
 
 
 class LayerExplorer(ExplorerControls, PassportWidget, front_end="layer_explorer"):
@@ -252,7 +254,7 @@ class LayerExplorer(ExplorerControls, PassportWidget, front_end="layer_explorer"
 
     def _foreseen(self) -> Callable[[], dict[Maps, Tensor]] | None:
         subject = self._subject
-        if self._session.state != "finished" or self._outdated():
+        if self._session.state != "finished" or self._outdated() or subject.seconds > QUICK:
             return None
         near, known = subject.nearby(self.layer, AHEAD), self._session.get
         wanted = {name: subject.shown(name) for name in near if known(Maps(subject.about, name)) is None}

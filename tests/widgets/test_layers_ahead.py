@@ -18,6 +18,7 @@ def asked(monkeypatch):
     names, found = [], exploring._maps
     monkeypatch.setattr(exploring, "_maps", lambda *given: (names.append(given[2].names), found(*given))[1])
     monkeypatch.setattr(answers, "IDLE", 0.0)
+    monkeypatch.setattr(layer_explorer, "QUICK", LONG)
     return names
 
 
@@ -42,6 +43,15 @@ def test_without_a_view_only_what_is_asked_is_looked_at(make, asked):
     explorer.layer = LAST
     rests(explorer)
     assert asked == [(SECOND,), (LAST,)]
+
+
+def test_of_a_network_that_takes_its_time_only_what_is_asked_is_looked_at(make, screen, asked, monkeypatch):
+    monkeypatch.setattr(layer_explorer, "QUICK", 0.0)
+    explorer = make(layer=SECOND)
+    screen(explorer).settled()
+    rests(explorer)
+    explorer.layer = LAST
+    assert explorer.wait(LONG) and asked == [(SECOND,), (LAST,)]
 
 
 def test_the_nearest_layers_are_looked_at_as_far_as_there_is_room(make, screen, asked, monkeypatch):
