@@ -1,6 +1,6 @@
 """What lives between two messages: a run or a search for answers on its worker thread, and what it has found so far."""
 
-from .answers import Answers
+from .answers import Answers, Find
 from .branching import BranchingSession
 from .film import Film
 from .film_files import FILMS
@@ -20,6 +20,7 @@ __all__ = [
     "Answers",
     "BranchingSession",
     "Film",
+    "Find",
     "Finding",
     "Frame",
     "Gate",

@@ -1,8 +1,9 @@
 """Answers that take a while: found on a worker thread, kept, and told to whoever looks by a thread of its own."""
 
+import contextlib
 import functools
 import weakref
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .kept import Kept
@@ -11,11 +12,13 @@ from .telling import Telling
 from .worker import described
 
 IDLE = 0.25
-"""Seconds for which nothing may be wanted before what may be wanted next is found out."""
+"""Seconds without anything to do after which what may be wanted next is found out."""
 COURTESY = 0.15
 """Seconds for which the work waits at most until a view has drawn what is known already."""
 _Work = Callable[["weakref.ref[Answers]"], Callable[["Answers"], None]]
 """What the worker's thread does without holding the answers, and what is to be done with what came out."""
+Find = Callable[[], Mapping[Hashable, Any]]
+"""Gives answers by their keys. It cannot be ended in the middle, and must not hold whoever asks."""
 
 
 class Answers(Telling):
@@ -29,6 +32,9 @@ class Answers(Telling):
     Args:
         listener: as for `Telling`.
         rested: as for `Telling`.
+        foresees: bound method that gives what finds answers that may be wanted next, held weakly. It is called on the
+            worker's thread once there has been nothing to do for a while, if somebody watches; what it gives is given
+            up as soon as something is asked. Neither its answers nor an error are told.
         options_of_worker: as for `Worker`.
     """
 
@@ -37,16 +43,17 @@ class Answers(Telling):
         *,
         listener: Callable[[dict[str, Any] | None], None],
         rested: Callable[[], None],
+        foresees: Callable[[], Iterable[Find]] | None = None,
         **options_of_worker: Any,
     ):
+        self._foresees = weakref.WeakMethod(foresees) if foresees else lambda: None
         self._wanted: dict[str, list[Task]] = {}
         self._found = Kept()
         self._task: Task | None = None
-        self._foreseen: Callable[[], Mapping[Hashable, Any]] | None = None
         self._done = self._total = 0
         self._first: Hashable = None
         self._began = self._asked = 0.0
-        self._held = self._courteous = False
+        self._held = self._courteous = self._ahead = False
         super().__init__(listener, _loop, rested, **options_of_worker)
 
     def ask(self, held: bool = False, /, **wanted: Sequence[Task]) -> None:
@@ -64,19 +71,6 @@ class Answers(Telling):
             self._asked = self._clock()
             self._begin(anew=self._keys() != before)
             self._show()
-
-    def foresee(self, find: Callable[[], Mapping[Hashable, Any]]) -> None:
-        """Has answers found that may be wanted next, once nothing has been wanted for a while.
-
-        It is given up if something is wanted before it begins. Neither the answers nor an error are told.
-
-        Args:
-            find: gives the answers by their keys. It cannot be ended in the middle, and must not hold whoever asks.
-        """
-        with self._lock:
-            if self.state == "finished" and not self._closed:
-                self._foreseen = find
-                self._work()
 
     def wanted(self, kind: str) -> list[Task]:
         """What is wanted of a kind, answered or not."""
@@ -117,8 +111,7 @@ class Answers(Telling):
 
     def _begin(self, anew: bool = True) -> None:
         """Begins with what is wanted; `anew` says whether that may be something else than before."""
-        self._foreseen = None
-        self._changed, self._unrested = self._changed or anew, True
+        self._changed, self._unrested, self._ahead = self._changed or anew, True, False
         self.state, self.error = "running" if self._next() else "finished", ""
         if self.state == "running":
             self._busy = True
@@ -130,7 +123,6 @@ class Answers(Telling):
 
     def _halt(self, state: str, forget: bool) -> None:
         with self._lock:
-            self._foreseen = None
             if forget:
                 self._wanted.clear()
             if self.state == "running" or (forget and self.state == "paused"):
@@ -155,55 +147,65 @@ class Answers(Telling):
             return True
         return not (self._telling or self._word() == "pictures" or self._gate.in_flight())
 
-    def _upcoming(self) -> Task | None:
-        """The next task once it is time for it; called under the lock, which is free while it waits."""
-        while True:
-            if self._courteous:
-                # Both would want the same processor, and somebody waits for what is known.
-                self._lock.wait_for(self._drawn, COURTESY)
-                self._courteous = False
-            before, task = self._task, self._next() if self.state == "running" else None
-            self._task = task
-            if task is None:
-                return None
-            self._done, self._total, self._began = 0, 0, self._clock()
-            self._changed |= before is None or before.key != task.key
-            self._show()
-            early = None if self._held else self._asked + task.after - self._clock()
-            if not self._lock.wait_for(lambda task=task: not self._waits_for(task), early):
-                return task
-
-    def _waits_for(self, task: Task) -> bool:
-        return self.state == "running" and self._next() is task and not self._courteous
-
     def _turn(self) -> _Work | None:
         """What the worker does next; None if there is nothing, and then its thread is over."""
         with self._lock:
-            if self._foreseen:
-                self._lock.wait_for(lambda: self._busy or not self._foreseen, IDLE)
-            if task := self._upcoming():
-                return functools.partial(_worked, task)
-            if self._busy:
-                self.state = "finished" if self.state == "running" else self.state
-                self._changed = self._unrested = self._due = True
-                self._busy = False
-            find, self._foreseen = self._foreseen, None
-            if find is None:
-                self._thread = None
-            self._show()
-            return find and functools.partial(_looked_ahead, find)
+            while True:
+                if self._courteous:
+                    # Both would want the same processor, and somebody waits for what is known.
+                    self._lock.wait_for(self._drawn, COURTESY)
+                    self._courteous = False
+                task, ahead = self._take(), self._may_look_ahead()
+                if not (task or ahead):
+                    self._thread = None
+                    return None
+                early = self._asked + task.after - self._clock() if task else IDLE
+                patience = None if self._held else min(early, IDLE) if ahead else early
+                if self._lock.wait_for(lambda task=task: not self._still(task), patience):
+                    continue
+                if ahead and (task is None or early > IDLE):
+                    self._ahead = True
+                    return _look_ahead
+                if task:
+                    return functools.partial(_worked, task)
+
+    def _take(self) -> Task | None:
+        """The next task, if there is one; otherwise all is done."""
+        before, task = self._task, self._next() if self.state == "running" else None
+        self._task = task
+        if task:
+            self._done, self._total, self._began = 0, 0, self._clock()
+            self._changed |= before is None or before.key != task.key
+        elif self._busy:
+            self.state = "finished" if self.state == "running" else self.state
+            self._changed = self._unrested = self._due = True
+            self._busy = False
+        self._show()
+        return task
+
+    def _still(self, task: Task | None) -> bool:
+        """Whether a task is still the next, or there is still none."""
+        if task is None:
+            return not (self._busy or self._closed)
+        return self.state == "running" and self._next() is task and not self._courteous
+
+    def _may_look_ahead(self) -> bool:
+        rests = self.state in ("running", "finished") and not (self._held or self._ahead or self._closed)
+        return rests and self._gate.watched and self._foresees() is not None
 
     def _keep(self, task: Task, answer: Any) -> None:
         with self._lock:
             self._found.put(task.key, answer)
             self._make_room()
 
-    def _keep_foreseen(self, found: Mapping[Hashable, Any]) -> None:
+    def _keep_foreseen(self, found: Mapping[Hashable, Any]) -> bool:
+        """Keeps what nobody has asked for yet; whether it goes on."""
         with self._lock:
             for key in found:
                 if self._found.get(key) is None:
                     self._found.put(key, found[key])
             self._make_room()
+            return self._ahead and not self._closed
 
     def _make_room(self) -> None:
         self._found.make_room(self._keys())
@@ -279,15 +281,21 @@ def _worked(task: Task, reference: "weakref.ref[Answers]") -> Callable[[Answers]
     return lambda answers: answers._keep(task, answer)
 
 
-def _looked_ahead(
-    find: Callable[[], Mapping[Hashable, Any]], reference: "weakref.ref[Answers]"
-) -> Callable[[Answers], None]:
-    """Finds what may be wanted next; what is to be done with it."""
-    try:
-        found = find()
-    except Exception:  # nobody has asked; whoever does is told
-        return lambda answers: None
-    return lambda answers: answers._keep_foreseen(found)
+def _look_ahead(reference: "weakref.ref[Answers]") -> Callable[[Answers], None]:
+    """Finds what may be wanted next, as long as nothing is asked."""
+    with contextlib.suppress(Exception):  # nobody has asked; whoever does is told
+        for find in _foreseen(reference):
+            found = find()
+            if (answers := reference()) is None or not answers._keep_foreseen(found):
+                break
+            del answers
+    return lambda answers: None
+
+
+def _foreseen(reference: "weakref.ref[Answers]") -> list[Find]:
+    answers = reference()
+    foresees = answers and answers._foresees()
+    return [*foresees()] if foresees else []
 
 
 def _word(reference: "weakref.ref[Answers]", task: Task, done: int, total: int, so_far: Any = None) -> None:

@@ -89,6 +89,11 @@ def nearby_maps(network: Network, image: Tensor, about: Hashable, wanted: Mappin
     return {Maps(about, name): maps for name, maps in zip(wanted, found, strict=True)}
 
 
+def back_found(network: Network, image: Tensor, asked: Back, origin: Calls, maps: Tensor) -> dict[Back, Attribution]:
+    """What comes back at the image from a layer with these activations, as the answer to its question."""
+    return {asked: _back(network, image, asked, origin, None, _unheard, lambda question: maps)}
+
+
 def back_task(network: Network, image: Tensor, asked: Back, origin: Calls, at: Calls | None = None) -> Task:
     """Finds out what comes back from the calls of its origin at the image, or at those of another layer."""
     return Task(asked, asked.label, functools.partial(_back, network, image, asked, origin, at))
@@ -116,6 +121,10 @@ def _back(
     except RuntimeError as error:
         raise ValueError(described(error)) from error
     return found[0] if len(found) == 1 else _beside(found)
+
+
+def _unheard(done: int, total: int, so_far: Any = None) -> None:
+    """Nobody waits for it."""
 
 
 def _beside(found: Sequence[Attribution]) -> Attribution:

@@ -13,7 +13,7 @@ import traitlets as t
 from torch import Tensor, nn
 
 from nbvis.engine import Attribution, Images, Network, Statistics, as_network
-from nbvis.sessions import Refusal, Task
+from nbvis.sessions import Find, Refusal, Task
 
 from . import exploring
 from .channels import dead
@@ -105,6 +105,7 @@ class LayerExplorer(ExplorerControls, PassportWidget, front_end="layer_explorer"
         still = {name: int(dead(each).sum()) for name, each in (statistics or {}).items()}
         self._free = "channel" not in options
         self._start: tuple[str, int, tuple[int, int] | None] | None = None
+        self._stride = 1
         super().__init__(
             Explored(known, given, still),
             backs=exploring.records(),
@@ -212,6 +213,8 @@ class LayerExplorer(ExplorerControls, PassportWidget, front_end="layer_explorer"
 
     @t.observe("channel")
     def _on_channel(self, change: Any) -> None:
+        if hasattr(self, "_session"):
+            self._stride = change.new - change.old
         self._settle_page()
 
     def _settle_page(self) -> None:
@@ -252,15 +255,20 @@ class LayerExplorer(ExplorerControls, PassportWidget, front_end="layer_explorer"
                 tasks["gradients"] = [exploring.back_task(network, image, asked[1], origin, shown)]
         return tasks | self._passport_tasks(wishes)
 
-    def _foreseen(self) -> Callable[[], dict[Maps, Tensor]] | None:
-        subject = self._subject
-        if self._session.state != "finished" or self._outdated() or subject.seconds > QUICK:
-            return None
-        near, known = subject.nearby(self.layer, AHEAD), self._session.get
-        wanted = {name: subject.shown(name) for name in near if known(Maps(subject.about, name)) is None}
-        if not wanted:
-            return None
-        return functools.partial(_ahead, subject, wanted)
+    def _foreseen(self) -> list[Find]:
+        subject, known = self._subject, self._session.get
+        if subject.changed or subject.seconds > QUICK:
+            return []
+        finds: list[Find] = []
+        near = subject.nearby(self.layer, AHEAD)
+        if wanted := {name: subject.shown(name) for name in near if known(Maps(subject.about, name)) is None}:
+            finds.append(functools.partial(_layers_ahead, subject, wanted))
+        asked, maps = self._back_asked(), known(self._maps_asked())
+        if asked and not self._start and isinstance(maps, Tensor):
+            following = asked[0]._replace(channel=self.channel + self._stride)
+            if 0 <= following.channel < len(maps) and known(following) is None:
+                finds.append(functools.partial(_back_ahead, subject, following, subject.shown(self.layer), maps))
+        return finds
 
     def _asked(self) -> list[Hashable]:
         if not self._subject.looked:
@@ -324,6 +332,14 @@ class LayerExplorer(ExplorerControls, PassportWidget, front_end="layer_explorer"
         return value_of_map(found.map[0].detach().float().cpu(), self.view, shown.size, row, column)
 
 
-def _ahead(subject: Explored, wanted: Mapping[str, Calls]) -> dict[Maps, Tensor]:
-    found = exploring.nearby_maps(subject.network, subject.image, subject.about, wanted)
-    return found if subject.as_it_was() else {}  # nobody has looked at the weights since the last question
+def _layers_ahead(subject: Explored, wanted: Mapping[str, Calls]) -> dict[Hashable, Tensor]:
+    return _sure(subject, exploring.nearby_maps(subject.network, subject.image, subject.about, wanted))
+
+
+def _back_ahead(subject: Explored, asked: Back, origin: Calls, maps: Tensor) -> dict[Hashable, Attribution]:
+    return _sure(subject, exploring.back_found(subject.network, subject.image, asked, origin, maps))
+
+
+def _sure(subject: Explored, found: dict[Any, Any]) -> dict[Any, Any]:
+    """Answers about the network as it was when it was last asked; none if it is another by now."""
+    return found if subject.as_it_was() else {}

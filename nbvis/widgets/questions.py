@@ -14,11 +14,11 @@ A frame has `doing`, `done`, `total` and the seconds `left` of what is being fou
 """
 
 import functools
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nbvis.sessions import Answers, Finding, Task
+from nbvis.sessions import Answers, Find, Finding, Task
 
 from .base import Widget
 from .notes import plain
@@ -46,7 +46,11 @@ class QuestionWidget(Widget):
         self._times_asked, self._shown_first = 0, None
         super().__init__(subject, **options)
         self._session = Answers(
-            listener=self._on_header, rested=self._on_rest, background=self.background, listens=self._hearing
+            listener=self._on_header,
+            rested=self._update_still,
+            foresees=self._foreseen,
+            background=self.background,
+            listens=self._hearing,
         )
         self._begin_to_see()
 
@@ -95,9 +99,9 @@ class QuestionWidget(Widget):
         """What has to be done on the worker's thread before each question; it must not hold the widget."""
         return self._subject.renew
 
-    def _foreseen(self) -> Callable[[], Mapping[Hashable, Any]] | None:
-        """What gives answers that may be asked for next, see `Answers.foresee`; None if there is nothing to do."""
-        return None
+    def _foreseen(self) -> Iterable[Find]:
+        """What finds answers that may be asked for next, see `Answers`; it must not hold the widget."""
+        return ()
 
     def _value(self, pane: str, row: int, column: int) -> str:
         """The value at a pixel of a pane's picture, in words."""
@@ -197,12 +201,6 @@ class QuestionWidget(Widget):
             old = f"The network has changed since {scene.made}: Compute again." if scene.outdated else ""
             self._tell_notes([*plain(old), *self._subject.notes(), *scene.notes()])
         return scene
-
-    def _on_rest(self) -> None:
-        """What is shown stays for a while: a session's thread says so."""
-        if self._session.watched and (find := self._foreseen()):
-            self._session.foresee(find)
-        self._update_still()
 
     def _on_header(self, header: dict[str, Any] | None) -> None:
         """Passes on what the session tells, with pictures if it asks for them, on its thread."""

@@ -18,7 +18,7 @@ from tests.browser.lab import Notebook, Panel, launch, running_lab
 
 CHANGES = 30
 PAUSE = 300
-"""Milliseconds from the picture of a layer to the click on the next."""
+"""Milliseconds for which each picture is looked at."""
 LAYERS = ("_blocks.5", "_blocks.6")
 MAKE = f"""
 from torch.utils.data import DataLoader
@@ -77,6 +77,7 @@ class Watched:
             channel = self.notebook.kernel("explorer.channel") + 1
             back = ("back ", f"{layer}:{channel}")
             yield self.answers(lambda: self.page.keyboard.press("ArrowRight"), (f"channel Channel {channel}",), back)
+            self.page.wait_for_timeout(PAUSE)
 
     def layers(self, names: Sequence[str]) -> Iterator[float]:
         """The picture of a layer, for one click after the other."""

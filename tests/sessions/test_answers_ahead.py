@@ -6,16 +6,32 @@ import weakref
 import pytest
 
 from nbvis.sessions import Answers, Gate, answers
-from tests.sessions.test_answers import LONG, Watcher, Work, draw_all, make, told, watcher
+from tests.sessions.test_answers import LONG, Watcher, Work, draw_all, ended, make, told, watcher
 from tests.workers import collected, none_left
 
 __all__ = ["make", "watcher"]
 FAR = 10.0**6
 
 
+class Seer:
+    """Foresees what the test says, and counts how often it is asked."""
+
+    def __init__(self):
+        self.finds, self.asked = [], 0
+
+    def foresees(self):
+        self.asked += 1
+        return self.finds
+
+
+@pytest.fixture
+def seer():
+    return Seer()
+
+
 @pytest.fixture
 def idle(monkeypatch):
-    """Says how long nothing may be wanted before what comes next is found out."""
+    """Says how long there may be nothing to do before what comes next is found out."""
 
     def idle(seconds):
         monkeypatch.setattr(answers, "IDLE", seconds)
@@ -24,76 +40,108 @@ def idle(monkeypatch):
     return idle
 
 
-def rested(made):
+def rested(made, key="map"):
     """An answered question."""
-    made.ask(maps=[Work().task])
+    made.ask(maps=[Work(key).task])
     assert made.wait(LONG) and made.state == "finished"
     return made
 
 
-def test_what_was_foreseen_is_there_before_it_is_asked(make, watcher, idle):
-    made, work = rested(make()), Work("next")
+def watched(made, watcher):
+    """A view has drawn all."""
+    made.joined("view")
+    draw_all(made, watcher)
+    return made
+
+
+def test_what_was_foreseen_is_there_before_it_is_asked(make, watcher, seer, idle):
+    made, work = watched(make(foresees=seer.foresees), watcher), Work("next")
+    seer.finds = [lambda: {"next": "FORESEEN"}, lambda: {"more": "MORE"}]
+    rested(made)
+    draw_all(made, watcher)
     frames = len(watcher.headers)
-    made.foresee(lambda: {"next": "FORESEEN"})
-    assert made.wait(0) and none_left()
-    assert made.get("next") == "FORESEEN" and made.state == "finished" and len(watcher.headers) == frames
+    assert none_left() and made.get("next") == "FORESEEN" and made.get("more") == "MORE"
+    assert made.state == "finished" and len(watcher.headers) == frames and seer.asked == 1
     made.ask(maps=[work.task])
     assert made.wait(LONG) and work.runs == 0
 
 
-def test_what_was_found_is_not_replaced_by_what_was_foreseen(make, idle):
-    made = rested(make())
-    made.foresee(lambda: {"map": "another", "more": "MORE"})
+def test_what_was_found_is_not_replaced_by_what_was_foreseen(make, watcher, seer, idle):
+    made = watched(make(foresees=seer.foresees), watcher)
+    seer.finds = [lambda: {"map": "another", "more": "MORE"}]
+    rested(made)
     assert none_left() and (made.get("map"), made.get("more")) == ("MAP", "MORE")
 
 
-def test_nothing_is_foreseen_while_something_is_wanted(make, idle):
+def test_without_a_view_nothing_is_foreseen(make, seer, idle):
+    rested(make(foresees=seer.foresees))
+    assert none_left() and seer.asked == 0
+
+
+def test_nothing_is_foreseen_while_there_is_something_to_do(make, watcher, seer, idle):
     idle(FAR)
-    made, asked, began = rested(make()), Work("asked", free=False), threading.Event()
-    made.foresee(lambda: began.set() or {})
-    made.ask(maps=[asked.task])
-    assert asked.begun.wait(LONG)
-    made.foresee(lambda: began.set() or {})
-    asked.turnstile.release(asked.words)
-    assert made.wait(LONG) and none_left() and not began.is_set()
+    made, slow = watched(make(foresees=seer.foresees), watcher), Work("slow", free=False)
+    rested(made)
+    made.ask(maps=[slow.task])
+    assert slow.begun.wait(LONG)
+    idle(0.0)
+    made.ask(True, maps=[slow.task, Work("held").task])
+    slow.turnstile.release(slow.words)
+    made.wait_for("nothing of the kind")
+    told(made)
+    assert seer.asked == 0
+    made.stop()
+    assert made.wait(LONG) and none_left() and seer.asked == 0
 
 
-def test_what_is_asked_while_it_foresees_comes_next(make, idle):
-    made, began, goes_on = rested(make()), threading.Event(), threading.Event()
+def test_what_comes_next_is_foreseen_before_a_patient_task(make, watcher, seer, idle):
+    made, dream, found = watched(make(foresees=seer.foresees), watcher), Work("dream"), threading.Event()
+    seer.finds = [lambda: {"next": "FORESEEN"}, lambda: found.set() or {}]
+    made.ask(dreams=[dream.task._replace(after=FAR)])
+    assert found.wait(LONG) and made.get("next") == "FORESEEN" and made.state == "running" and dream.runs == 0
+    made.ask(dreams=[dream.task])
+    assert made.wait(LONG) and made.get("dream") == "DREAM"
+
+
+def test_what_is_asked_while_it_foresees_comes_next(make, watcher, seer, idle):
+    made, began, goes_on = watched(make(foresees=seer.foresees), watcher), threading.Event(), threading.Event()
 
     def find():
         began.set()
         assert goes_on.wait(LONG)
         return {"next": "FORESEEN"}
 
-    made.foresee(find)
+    seer.finds = [find, lambda: {"too late": "GIVEN UP"}]
+    rested(made)
     assert began.wait(LONG)
+    seer.finds = []
     work, other = Work("next"), Work("other")
     made.ask(maps=[work.task, other.task])
     assert made.state == "running" and not made.wait(0)
     goes_on.set()
     assert made.wait(LONG) and made.get("next") == "FORESEEN" and made.get("other") == "OTHER" and work.runs == 0
+    assert none_left() and made.get("too late") is None
 
 
-def test_an_error_in_what_was_foreseen_is_nobodys(make, watcher, idle):
-    made = rested(make())
-    frames = len(watcher.headers)
+def test_an_error_in_what_was_foreseen_is_nobodys(make, watcher, seer, idle):
+    made = watched(make(foresees=seer.foresees), watcher)
 
     def find():
         raise RuntimeError("out of memory")
 
-    made.foresee(find)
-    assert none_left() and (made.state, made.error) == ("finished", "") and len(watcher.headers) == frames
+    seer.finds = [find]
+    rested(made)
+    draw_all(made, watcher)
+    frames = len(watcher.headers)
+    assert none_left() and (made.state, made.error, seer.asked) == ("finished", "", 1)
+    assert len(watcher.headers) == frames
 
 
-def test_closing_does_not_wait_for_what_might_be_wanted(make, idle):
+def test_closing_does_not_wait_for_what_might_be_wanted(make, watcher, seer, idle):
     idle(FAR)
-    made = rested(make())
-    made.foresee(dict)
+    made = rested(watched(make(foresees=seer.foresees), watcher))
     made.close()
-    assert none_left()
-    made.foresee(dict)
-    assert none_left()
+    assert none_left() and seer.asked == 0
 
 
 def test_a_patient_task_begins_when_nothing_else_has_been_asked_for_a_while(make):
@@ -183,10 +231,13 @@ def test_what_was_asked_before_is_not_waited_for_again(make, watcher, monkeypatc
     assert slow.begun.wait(LONG)
 
 
-def test_forgotten_answers_leave_no_thread_that_looks_ahead(idle):
-    watcher, goes_on = Watcher(), threading.Event()
-    made = rested(Answers(listener=watcher.hear, rested=watcher.rest))
-    made.foresee(lambda: goes_on.wait(LONG) and {})
+def test_forgotten_answers_leave_no_thread_that_looks_ahead(seer, idle):
+    watcher, began, goes_on = Watcher(), threading.Event(), threading.Event()
+    seer.finds = [lambda: began.set() or {"next": goes_on.wait(LONG)}]
+    made = watched(Answers(listener=watcher.hear, rested=watcher.rest, foresees=seer.foresees), watcher)
+    rested(made)
+    assert began.wait(LONG)
+    ended(made)
     gone = weakref.ref(made)
     del made
     assert collected(gone)

@@ -1,8 +1,9 @@
-"""A LayerExplorer that rests looks at the layers around its own, so that a click on one shows it without a pass."""
+"""A LayerExplorer that rests looks at what comes next: the layers around, and what the next channel sends back."""
 
 import pytest
 import torch
 
+from nbvis.engine import attribute, energy, unit
 from nbvis.sessions import answers
 from nbvis.widgets import exploring, layer_explorer
 from tests.widgets.test_layer_explorer import LONG, make, maps, network, screen
@@ -27,6 +28,14 @@ def rests(explorer):
     assert explorer.wait(LONG) and none_left()
 
 
+def back_of(network, image, channel, seed):
+    """What a channel of the layer sends back, as it is computed without a panel."""
+    if seed == "map":
+        return attribute(network, image, energy(SECOND, channel)).map
+    found = maps(network, image, SECOND)[channel]
+    return attribute(network, image, unit(SECOND, channel, *divmod(int(found.argmax()), found.shape[1]))).map
+
+
 def test_all_layers_are_looked_at_once_it_rests(make, network, image, screen, asked):
     explorer = make(layer=SECOND, channel=0)
     screen(explorer).settled()
@@ -43,6 +52,23 @@ def test_without_a_view_only_what_is_asked_is_looked_at(make, asked):
     explorer.layer = LAST
     rests(explorer)
     assert asked == [(SECOND,), (LAST,)]
+
+
+@pytest.mark.parametrize("seed", ["map", "place"])
+def test_what_the_next_channel_sends_back_is_looked_at_once_it_rests(make, network, image, screen, monkeypatch, seed):
+    sent, found = [], exploring._back
+    monkeypatch.setattr(exploring, "_back", lambda *given: (sent.append(given[2].channel), found(*given))[1])
+    explorer = make(layer=SECOND, channel=2, seed=seed)
+    view = screen(explorer)
+    view.settled()
+    rests(explorer)
+    assert sent == [2, 3]
+    for channel, walked in ((3, [2, 3, 4]), (1, [2, 3, 4, 1]), (7, [2, 3, 4, 1, 7])):  # then the stride leads nowhere
+        explorer.channel = channel
+        asked = torch.equal(explorer.returned.map, back_of(network, image, channel, seed))
+        view.settled()
+        rests(explorer)
+        assert asked and sent == walked
 
 
 def test_of_a_network_that_takes_its_time_only_what_is_asked_is_looked_at(make, screen, asked, monkeypatch):
@@ -77,7 +103,7 @@ def test_weights_that_were_written_unseen_are_seen_before_the_next_answer(make, 
 
 
 def test_what_is_found_while_weights_are_written_unseen_is_not_kept(make, network, image, screen, asked, monkeypatch):
-    explorer, ahead = make(layer=SECOND), layer_explorer._ahead
+    explorer, ahead = make(layer=SECOND), layer_explorer._layers_ahead
     weight = network.module[0].weight
     before = weight.detach().clone()
 
@@ -85,7 +111,7 @@ def test_what_is_found_while_weights_are_written_unseen_is_not_kept(make, networ
         weight.data.mul_(-2.0)
         return ahead(*given)
 
-    monkeypatch.setattr(layer_explorer, "_ahead", meanwhile)
+    monkeypatch.setattr(layer_explorer, "_layers_ahead", meanwhile)
     screen(explorer).settled()
     rests(explorer)
     weight.data.copy_(before)
