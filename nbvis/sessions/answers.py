@@ -98,6 +98,8 @@ class Answers(Telling):
             self._changed = True
             if self.state == "paused":
                 self._begin()
+            elif self._may_look_ahead():
+                self._work()
             self._urgent = self._due = True
             self._show()
 
@@ -120,6 +122,8 @@ class Answers(Telling):
             self._courteous = (self._courteous or first.key != before) and not self._is_open(first)
             self._work()
             self._lock.notify_all()
+        elif self._may_look_ahead():
+            self._work()
 
     def _halt(self, state: str, forget: bool) -> None:
         with self._lock:

@@ -78,6 +78,22 @@ def test_without_a_view_nothing_is_foreseen(make, seer, idle):
     assert none_left() and seer.asked == 0
 
 
+def test_a_view_that_comes_later_has_it_look_ahead(make, watcher, seer, idle):
+    made = rested(make(foresees=seer.foresees))
+    assert none_left() and seer.asked == 0
+    watched(made, watcher)
+    assert none_left() and seer.asked == 1
+    made.joined("another")
+    assert none_left() and seer.asked == 1
+
+
+def test_each_question_has_it_look_ahead_also_if_its_answer_was_foreseen(make, watcher, seer, idle):
+    made = watched(make(foresees=seer.foresees), watcher)
+    for times in (1, 2, 3):
+        rested(made)
+        assert none_left() and seer.asked == times
+
+
 def test_nothing_is_foreseen_while_there_is_something_to_do(make, watcher, seer, idle):
     idle(FAR)
     made, slow = watched(make(foresees=seer.foresees), watcher), Work("slow", free=False)

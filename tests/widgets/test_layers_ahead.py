@@ -114,6 +114,7 @@ def test_what_is_found_while_weights_are_written_unseen_is_not_kept(make, networ
     monkeypatch.setattr(layer_explorer, "_layers_ahead", meanwhile)
     screen(explorer).settled()
     rests(explorer)
+    monkeypatch.setattr(layer_explorer, "_layers_ahead", ahead)
     weight.data.copy_(before)
     explorer.layer = "2"
     assert torch.equal(explorer.result, maps(network, image, "2")) and ("2",) in asked
