@@ -120,6 +120,8 @@ class Answers(Telling):
             first, before = next(task for tasks in self._wanted.values() for task in tasks), self._first
             self._first = first.key
             self._courteous = (self._courteous or first.key != before) and not self._is_open(first)
+            if self._task is None:  # the frame that shows what is known says what comes next
+                self._turn_to(self._next())
             self._work()
             self._lock.notify_all()
         elif self._may_look_ahead():
@@ -176,9 +178,8 @@ class Answers(Telling):
     def _take(self) -> Task | None:
         """The next task, if there is one; otherwise all is done."""
         before, task = self._task, self._next() if self.state == "running" else None
-        self._task = task
+        self._turn_to(task)
         if task:
-            self._done, self._total, self._began = 0, 0, self._clock()
             self._changed |= before is None or before.key != task.key
         elif self._busy:
             self.state = "finished" if self.state == "running" else self.state
@@ -186,6 +187,9 @@ class Answers(Telling):
             self._busy = False
         self._show()
         return task
+
+    def _turn_to(self, task: Task | None) -> None:
+        self._task, self._done, self._total, self._began = task, 0, 0, self._clock()
 
     def _still(self, task: Task | None) -> bool:
         """Whether a task is still the next, or there is still none."""

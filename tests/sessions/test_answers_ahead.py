@@ -194,7 +194,8 @@ def test_what_is_held_begins_when_something_is_asked_again(make, watcher):
     draw_all(made, watcher)
     made.ask(True, maps=[known.task], more=[more.task])
     draw_all(made, watcher)
-    assert watcher.headers[-1]["state"] == "running" and not made.wait(0) and more.runs == 0
+    assert (watcher.headers[-1]["state"], watcher.headers[-1]["doing"]) == ("running", "The more")
+    assert not made.wait(0) and more.runs == 0
     pictures = len(watcher.pictures)
     made.ask(maps=[known.task], more=[more.task])
     assert made.wait(LONG)
