@@ -17,7 +17,7 @@ COURTESY = 0.15
 """Seconds for which the work waits at most until a view has drawn what is known already."""
 _Work = Callable[["weakref.ref[Answers]"], Callable[["Answers"], None]]
 """What the worker's thread does without holding the answers, and what is to be done with what came out."""
-Find = Callable[[], Mapping[Hashable, Any]]
+Find = Callable[[], Mapping[Any, Any]]
 """Gives answers by their keys. It cannot be ended in the middle, and must not hold whoever asks."""
 
 

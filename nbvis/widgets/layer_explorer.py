@@ -30,7 +30,6 @@ from .panes import value_of_image, value_of_map
 from .passport import COLLECT
 from .passports import PassportWidget
 from .recipe import exploration_recipe
-from .shown_calls import Calls
 from .statistics_controls import given_statistics
 from .tile_look import RED_GREEN, TILE_COLORMAPS, TileLook
 from .views import view_records
@@ -256,19 +255,20 @@ class LayerExplorer(ExplorerControls, PassportWidget, front_end="layer_explorer"
         return tasks | self._passport_tasks(wishes)
 
     def _foreseen(self) -> list[Find]:
-        subject, known = self._subject, self._session.get
+        subject, known, about = self._subject, self._session.get, self._subject.about
         if subject.changed or subject.seconds > QUICK:
             return []
         finds: list[Find] = []
-        near = subject.nearby(self.layer, AHEAD)
-        if wanted := {name: subject.shown(name) for name in near if known(Maps(subject.about, name)) is None}:
-            finds.append(functools.partial(_layers_ahead, subject, wanted))
+        network, image, near = subject.network, subject.image, subject.nearby(self.layer, AHEAD)
+        if wanted := {name: subject.shown(name) for name in near if known(Maps(about, name)) is None}:
+            finds.append(functools.partial(exploring.nearby_maps, network, image, about, wanted))
         asked, maps = self._back_asked(), known(self._maps_asked())
         if asked and not self._start and isinstance(maps, Tensor):
             following = asked[0]._replace(channel=self.channel + self._stride)
             if 0 <= following.channel < len(maps) and known(following) is None:
-                finds.append(functools.partial(_back_ahead, subject, following, subject.shown(self.layer), maps))
-        return finds
+                origin = subject.shown(self.layer)
+                finds.append(functools.partial(exploring.back_found, network, image, following, origin, maps))
+        return [functools.partial(_sure, subject, about, find) for find in finds]
 
     def _asked(self) -> list[Hashable]:
         if not self._subject.looked:
@@ -332,14 +332,7 @@ class LayerExplorer(ExplorerControls, PassportWidget, front_end="layer_explorer"
         return value_of_map(found.map[0].detach().float().cpu(), self.view, shown.size, row, column)
 
 
-def _layers_ahead(subject: Explored, wanted: Mapping[str, Calls]) -> dict[Hashable, Tensor]:
-    return _sure(subject, exploring.nearby_maps(subject.network, subject.image, subject.about, wanted))
-
-
-def _back_ahead(subject: Explored, asked: Back, origin: Calls, maps: Tensor) -> dict[Hashable, Attribution]:
-    return _sure(subject, exploring.back_found(subject.network, subject.image, asked, origin, maps))
-
-
-def _sure(subject: Explored, found: dict[Any, Any]) -> dict[Any, Any]:
-    """Answers about the network as it was when it was last asked; none if it is another by now."""
-    return found if subject.as_it_was() else {}
+def _sure(subject: Explored, about: Hashable, find: Find) -> Mapping[Any, Any]:
+    """Answers about the network in the state that `about` stands for; none if it is in another by now."""
+    found = find()
+    return found if subject.is_still(about) else {}

@@ -47,10 +47,10 @@ class Growing:
         return dreamt(now[1]) if now and now[0] == bearer else None
 
 
-def dream_task(bearer: Bearer, network: Network, shape: tuple[int, ...], growing: Growing, after: float = 0.0) -> Task:
+def dream_task(bearer: Bearer, network: Network, shape: tuple[int, ...], growing: Growing) -> Task:
     """The image that a channel likes best; `shape` is that of a picture that the network takes."""
     run = functools.partial(_dream, bearer, network, shape, growing)
-    return Task(bearer.key("dream"), f"Optimised image of {bearer.name}", run, after)
+    return Task(bearer.key("dream"), f"Optimised image of {bearer.name}", run)
 
 
 def _dream(

@@ -89,10 +89,10 @@ def habits_task(bearer: Bearer, network: Network, statistics: Statistics) -> Tas
     return Task(bearer.key("habits"), "Statistics", functools.partial(_habits, bearer, network, statistics))
 
 
-def maximal_task(bearer: Bearer, network: Network, statistics: Statistics, data: DataSet, after: float = 0.0) -> Task:
+def maximal_task(bearer: Bearer, network: Network, statistics: Statistics, data: DataSet) -> Task:
     """What drives a channel most in a data set."""
     run = functools.partial(_maximal, bearer, network, statistics, data)
-    return Task(bearer.key("maximal"), f"Patches of {bearer.name}", run, after)
+    return Task(bearer.key("maximal"), f"Patches of {bearer.name}", run)
 
 
 def _habits(bearer: Bearer, network: Network, statistics: Statistics, tell: Tell, known: Known) -> Habits:

@@ -80,11 +80,11 @@ class PassportWidget(QuestionWidget):
             return tasks
         network, given, bearer = self._subject.network, self._statistics, self._bearer()
         after, shape = 0.0 if "passport" in wishes else CALM, tuple(self._subject.image.shape)
-        tasks["dream"] = [dream_task(bearer, network, shape, self._growing, after)]
+        tasks["dream"] = [dream_task(bearer, network, shape, self._growing)._replace(after=after)]
         if given is not None and self.layer in given:
             tasks["habits"] = [habits_task(bearer, network, given)]
             if self._data is not None and not any(missing(given, self._data, self.layer)):
-                tasks["maximal"] = [maximal_task(bearer, network, given, self._data, after)]
+                tasks["maximal"] = [maximal_task(bearer, network, given, self._data)._replace(after=after)]
         return tasks
 
     def _passport_scene(self) -> PassportScene | None:

@@ -40,6 +40,9 @@ class QuestionWidget(Widget):
     _shows_first = False
     """Whether it shows what is known before it has made sure that no weight was written behind PyTorch's back."""
 
+    _foreseen: Callable[[], Iterable[Find]] | None = None
+    """What gives what finds answers that may be asked for next, see `Answers`; that must not hold the widget."""
+
     def __init__(self, subject: DatedSubject, **options: Any):
         self._painter = Painter()
         self._wishes: set[str] = set()
@@ -98,10 +101,6 @@ class QuestionWidget(Widget):
     def _preparation(self) -> Callable[[], None]:
         """What has to be done on the worker's thread before each question; it must not hold the widget."""
         return self._subject.renew
-
-    def _foreseen(self) -> Iterable[Find]:
-        """What finds answers that may be asked for next, see `Answers`; it must not hold the widget."""
-        return ()
 
     def _value(self, pane: str, row: int, column: int) -> str:
         """The value at a pixel of a pane's picture, in words."""

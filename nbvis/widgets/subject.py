@@ -147,9 +147,9 @@ class DatedSubject(Subject):
         """Whether the network has changed since it was last asked, as far as that shows without a pass."""
         return self._now() != self.about
 
-    def as_it_was(self) -> bool:
-        """Whether the network is the one that was last asked, down to the last weight."""
-        return not self.changed and values_of(self.network.module.modules()) == self._content
+    def is_still(self, about: Hashable) -> bool:
+        """Whether the network is in the state that `about` stands for, down to the last weight."""
+        return about == self.about == self._now() and values_of(self.network.module.modules()) == self._content
 
     def _now(self) -> tuple[Hashable, ...]:
         state = hash((fingerprint(self.network.module), self._content)), id(self.network.preprocess)

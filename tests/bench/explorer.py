@@ -2,9 +2,9 @@
 
 From the key or the click to the pane that shows what it asks for, in milliseconds, beside what the network itself takes
 for it: a channel is cut out of the picture of its layer, what comes back from it takes a forward and a backward pass,
-the maps of a layer a forward pass to it, which has been made by then if the panel was at rest before. Who clicks on
-layers looks at each for a moment, while what comes back from it is computed. The embedded network looks at a photograph
-of 224 px, with its passport open over statistics of two layers, and folded away.
+the maps of a layer a forward pass to it. Each picture is looked at for a moment, in which the panel computes what may
+be asked next. The embedded network looks at a photograph of 224 px, with its passport open over statistics of two
+layers, and folded away.
 """
 
 import statistics

@@ -60,6 +60,12 @@ def clean(page: Page) -> None:
     assert right > 15
 
 
+def darken(page: Page, panel: Locator) -> None:
+    """Has the panel be dark."""
+    page.evaluate(DARK["JupyterLab"])
+    until(lambda: "dark" in (panel.get_attribute("class") or ""), page, "the panel is dark")
+
+
 @every_widget
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing(widget: Widget, theme: str, new_page: New) -> None:
@@ -67,8 +73,7 @@ def test_axe_finds_nothing(widget: Widget, theme: str, new_page: New) -> None:
     panel = finished(show(page, widget))
     page.add_script_tag(path=AXE)
     if theme == "dark":
-        page.evaluate(DARK["JupyterLab"])
-        until(lambda: "dark" in (panel.get_attribute("class") or ""), page, "the panel is dark")
+        darken(page, panel)
     clean(page)
     for button in ("Save", "Help", *(["Picture"] if isinstance(widget, PictureWidget) else [])):
         panel.get_by_role("button", name=re.compile(f"^{button}")).click()
@@ -92,8 +97,7 @@ def test_axe_finds_nothing_whatever_an_explorer_sends_back(shows: str, back: str
     panel = finished(show(page, made))
     page.add_script_tag(path=AXE)
     clean(page)
-    page.evaluate(DARK["JupyterLab"])
-    until(lambda: "dark" in (panel.get_attribute("class") or ""), page, "the panel is dark")
+    darken(page, panel)
     clean(page)
     made.close()
 

@@ -40,9 +40,9 @@ def idle(monkeypatch):
     return idle
 
 
-def rested(made, key="map"):
+def rested(made):
     """An answered question."""
-    made.ask(maps=[Work(key).task])
+    made.ask(maps=[Work().task])
     assert made.wait(LONG) and made.state == "finished"
     return made
 

@@ -103,7 +103,7 @@ def test_weights_that_were_written_unseen_are_seen_before_the_next_answer(make, 
 
 
 def test_what_is_found_while_weights_are_written_unseen_is_not_kept(make, network, image, screen, asked, monkeypatch):
-    explorer, ahead = make(layer=SECOND), layer_explorer._layers_ahead
+    explorer, ahead = make(layer=SECOND), exploring.nearby_maps
     weight = network.module[0].weight
     before = weight.detach().clone()
 
@@ -111,10 +111,10 @@ def test_what_is_found_while_weights_are_written_unseen_is_not_kept(make, networ
         weight.data.mul_(-2.0)
         return ahead(*given)
 
-    monkeypatch.setattr(layer_explorer, "_layers_ahead", meanwhile)
+    monkeypatch.setattr(exploring, "nearby_maps", meanwhile)
     screen(explorer).settled()
     rests(explorer)
-    monkeypatch.setattr(layer_explorer, "_layers_ahead", ahead)
+    monkeypatch.setattr(exploring, "nearby_maps", ahead)
     weight.data.copy_(before)
     explorer.layer = "2"
     assert torch.equal(explorer.result, maps(network, image, "2")) and ("2",) in asked
