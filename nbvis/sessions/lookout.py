@@ -88,15 +88,17 @@ class Lookout:
             work: function that finds it; it must not hold whoever asks.
             then: bound method that gets it, held weakly; called on the worker thread.
             aside: whether it comes after all else, and `wait` does not wait for it.
-            key: what is asked; who still waits for the same gets this answer to it. Empty for what stands alone.
+            key: what is asked; who still waits for the same gets this answer to it, in this place of the line. Empty
+                for what stands alone.
         """
         with self._lock:
             if self._closed:
                 raise RuntimeError("this widget is closed: make a new one")
             if key and (look := next((look for look in self._looks if look.key == key), None)):
                 look.ask_instead(work)
-                return look
-            look = Finding(work, then, aside, key)
+                self._looks.remove(look)
+            else:
+                look = Finding(work, then, aside, key)
             self._looks.append(look)
             if self._thread is None:
                 self._thread = started(_work, self)

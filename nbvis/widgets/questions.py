@@ -14,6 +14,7 @@ A frame has `doing`, `done`, `total` and the seconds `left` of what is being fou
 """
 
 import functools
+import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,8 @@ class QuestionWidget(Widget):
     def __init__(self, subject: DatedSubject, **options: Any):
         self._painter = Painter()
         self._wishes: set[str] = set()
-        self._times_asked, self._shown_first = 0, None
+        # Whatever threads ask or stop: a question is put only if it is the last, and who is held is let go after that.
+        self._times_asked, self._shown_first, self._asking_lock = 0, None, threading.RLock()
         super().__init__(subject, **options)
         self._session = Answers(
             listener=self._on_header,
@@ -70,9 +72,10 @@ class QuestionWidget(Widget):
 
     def stop(self) -> None:
         """Ends what is being computed; `play` begins it again."""
-        self._times_asked += 1
-        self._wishes.clear()
-        self._session.stop()
+        with self._asking_lock:
+            self._times_asked += 1
+            self._wishes.clear()
+            self._session.stop()
         super()._told()  # what is shown is told with the next frame, which the session paints
 
     def save(self, path: str | Path) -> None:
@@ -111,8 +114,10 @@ class QuestionWidget(Widget):
             super()._on_seen(subject)
         finally:
             self._doing = ""
-            self._times_asked += 1
-            self._on_prepared(self._times_asked)
+            with self._asking_lock:
+                self._times_asked += 1
+                times = self._times_asked
+            self._on_prepared(times)
 
     def _on_failure(self, look: Finding) -> None:
         if self._subject.looked:
@@ -122,18 +127,20 @@ class QuestionWidget(Widget):
 
     def _ask(self, *wishes: str) -> None:
         """Asks for whatever is shown, and for what else is wished; drops what was asked about something else."""
-        self._wishes |= set(wishes)
-        if self._subject.looked:
+        with self._asking_lock:
+            self._wishes |= set(wishes)
+            if not self._subject.looked:
+                return
             self._times_asked += 1
-            subject, times = self._subject, self._times_asked
+            subject, times, ask = self._subject, self._times_asked, self._lookout.ask
             if self._shows_first:
-                self._find_out(functools.partial(_if_as_it_was, subject, times), self._on_asked, key="ask")
-            self._find_out(functools.partial(_prepared, self._preparation(), times), self._on_prepared, key="prepare")
+                ask(functools.partial(_if_as_it_was, subject, times), self._on_asked, key="ask")
+            look = ask(functools.partial(_prepared, self._preparation(), times), self._on_prepared, key="prepare")
+        self._wait_a_moment(look)
 
     def _on_asked(self, times: int | None) -> None:
         """Shows what is known already; what is not is held until the network is prepared."""
-        if times == self._times_asked:
-            self._put(held=True)
+        if self._put(times, held=True):
             self._shown_first = times, self._subject.about
             self._told()
 
@@ -141,16 +148,18 @@ class QuestionWidget(Widget):
         """Asks, unless something else has been asked meanwhile."""
         if isinstance(times, Exception):
             self._session.fail(times)
-        elif times == self._times_asked:
-            self._put()
-            self._wishes.clear()
-            if self._shown_first != (times, self._subject.about):
-                self._told()  # what is known already need not wait for a view to draw
+        elif self._put(times) and self._shown_first != (times, self._subject.about):
+            self._told()  # what is known already need not wait for a view to draw
 
-    def _put(self, held: bool = False) -> None:
-        with self._traits_lock:
-            tasks = self._tasks(self._wishes)
-        self._session.ask(held, **tasks)
+    def _put(self, times: int | None, held: bool = False) -> bool:
+        """Puts the question of that number; False if it is not the last any more."""
+        with self._traits_lock, self._asking_lock:
+            last = times == self._times_asked
+            if last:
+                self._session.ask(held, **self._tasks(self._wishes))
+                if not held:
+                    self._wishes.clear()
+        return last
 
     def _show_anew(self) -> None:
         """Shows the same answers in another way; if the network has changed since they were found, asks again."""

@@ -85,7 +85,10 @@ class SeeingWidget(anywidget.AnyWidget):
         Returns:
             the look; if it is over already, its error is for the caller to raise.
         """
-        look = self._lookout.ask(work, then, key=key)
+        return self._wait_a_moment(self._lookout.ask(work, then, key=key), patient)
+
+    def _wait_a_moment(self, look: Finding, patient: bool = False) -> Finding:
+        """Waits for a look if the caller has time."""
         hurries = self._lookout.here or (self._told_by_a_view and not patient)
         look.leave(0.0 if hurries else GRACE)
         return look

@@ -1,11 +1,13 @@
 """A LayerExplorer that rests looks at what comes next: the layers around, and what the next channel sends back."""
 
+import threading
+
 import pytest
 import torch
 
 from nbvis.engine import attribute, energy, unit
 from nbvis.sessions import answers
-from nbvis.widgets import exploring, layer_explorer
+from nbvis.widgets import exploring, layer_explorer, questions
 from tests.widgets.test_layer_explorer import LONG, make, maps, network, screen
 from tests.workers import none_left
 
@@ -148,3 +150,15 @@ def test_a_view_is_told_once_of_all_that_changed(make, screen, monkeypatch):
             explorer.set_trait("status", "said")
         assert sent == []
     assert sent == [{"origin", "status"}]
+
+
+def test_two_changes_while_the_network_is_being_compared_leave_nothing_held(make, network, image, monkeypatch):
+    explorer, go, begun, look = make(layer=SECOND), threading.Event(), threading.Event(), questions._if_as_it_was
+    rests(explorer)
+    monkeypatch.setattr(questions, "_if_as_it_was", lambda *given: (begun.set(), go.wait(LONG), look(*given))[2])
+    explorer.set_state({"channel": 1})
+    assert begun.wait(LONG)
+    explorer.set_state({"layer": LAST})
+    go.set()
+    rests(explorer)
+    assert torch.equal(explorer.result.flatten(), maps(network, image, LAST).flatten())
