@@ -14,7 +14,7 @@ from .worker import described
 IDLE = 0.25
 """Seconds without anything to do after which what may be wanted next is found out."""
 COURTESY = 0.15
-"""Seconds for which the work waits at most until a view has drawn what is known already."""
+"""Seconds for which what takes a while waits at most until a view is told, or has drawn, what is known already."""
 _Work = Callable[["weakref.ref[Answers]"], Callable[["Answers"], None]]
 """What the worker's thread does without holding the answers, and what is to be done with what came out."""
 Find = Callable[[], Mapping[Any, Any]]
@@ -90,6 +90,11 @@ class Answers(Telling):
         """Blocks until what is wanted of some kinds is answered, whatever else is, or nothing more is found out."""
         with self._lock:
             self._lock.wait_for(lambda: not self._busy or not any(map(self._open, kinds)))
+
+    def wait_to_tell(self) -> None:
+        """Blocks for a moment, until all is told that need not wait for a view to draw."""
+        with self._lock:
+            self._lock.wait_for(self._all_told, COURTESY)
 
     def joined(self, view: str) -> None:
         """A view appeared: it gets everything at once, and what paused goes on."""

@@ -143,6 +143,7 @@ class QuestionWidget(Widget):
         if self._put(times, held=True):
             self._shown_first = times, self._subject.about
             self._told()
+            self._session.wait_to_tell()  # to compare all weights would hold that up
 
     def _on_prepared(self, times: int | Exception) -> None:
         """Asks, unless something else has been asked meanwhile."""

@@ -162,3 +162,22 @@ def test_two_changes_while_the_network_is_being_compared_leave_nothing_held(make
     go.set()
     rests(explorer)
     assert torch.equal(explorer.result.flatten(), maps(network, image, LAST).flatten())
+
+
+def test_what_is_known_is_shown_before_the_weights_are_read_through(make, screen, monkeypatch):
+    explorer, events = make(layer=SECOND, channel=0), []
+    view = screen(explorer)
+    view.settled()
+    rests(explorer)
+    predict = explorer._subject.predict
+
+    def drawn(content, buffers=None):
+        events.append("shown")
+        view.tell(type="drawn", view="a", frame=content["frame"])
+
+    monkeypatch.setattr(answers, "COURTESY", LONG)
+    monkeypatch.setattr(explorer._subject, "predict", lambda: (events.append("read"), predict())[1])
+    monkeypatch.setattr(explorer, "send", drawn)
+    explorer.set_state({"layer": LAST})
+    rests(explorer)
+    assert events[:2] == ["shown", "read"]
