@@ -267,12 +267,13 @@ def test_answers_that_are_not_final_are_shown_no_faster_than_a_view_draws(make, 
     clock = lambda: 0.0  # noqa: E731
     answers, count = make(gate=Gate(clock), clock=clock), Count()
     answers.joined("view")
+    draw_all(answers, watcher)
     answers.ask(maps=[count.task])
     told(answers)
     sent = len(watcher.pictures)
     count.turnstile.release(3)
     assert answers.wait(LONG) and len(watcher.pictures) == sent
-    assert watcher.states == 1 and watcher.headers[-1]["state"] != "finished"  # the state comes with the pictures
+    assert watcher.states == 1 and watcher.headers[-1]["state"] == "running"  # its pictures come with the state
     answers.acknowledge("view", watcher.headers[-1]["frame"])
     told(answers)
     assert len(watcher.pictures) == sent + 1 and watcher.headers[-1]["state"] == "finished"
