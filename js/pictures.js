@@ -109,10 +109,35 @@ export function painter({ model, signal, view, root }, paint) {
   };
 }
 
-/** A PNG begins with 0x89, anything else is a JPEG. @param {ArrayBuffer | ArrayBufferView} buffer */
+/**
+ * A picture as the kernel sends it: one of few colours begins with 0, a PNG with 0x89, anything else is a JPEG.
+ * @param {ArrayBuffer | ArrayBufferView} buffer @returns {ImageBitmap | Promise<ImageBitmap>}
+ */
 function decoded(buffer) {
   const data = /** @type {any} */ (bytes(buffer));
+  if (!data[0]) return bitmapOf(unpacked(data));
   return createImageBitmap(new Blob([data], { type: data[0] === 0x89 ? "image/png" : "image/jpeg" }));
+}
+
+/**
+ * The pixels of a picture that is a table of colours and their numbers, see `Indexed` in Python.
+ * @param {Uint8Array} data
+ */
+export function unpacked(data) {
+  const whole = data.slice(); // numbers of several bytes have to begin where such numbers may
+  const [, width, height, count] = new Uint32Array(whole.buffer, 0, 4);
+  const colors = new Uint32Array(whole.buffer, 16, count), Numbers = count > 256 ? Uint16Array : Uint8Array;
+  const numbers = new Numbers(whole.buffer, 16 + 4 * count, width * height), pixels = new Uint32Array(numbers.length);
+  for (let at = 0; at < pixels.length; at++) pixels[at] = colors[numbers[at]];
+  return { width, height, pixels: new Uint8ClampedArray(pixels.buffer) };
+}
+
+/** At once: to ask `createImageBitmap` takes a turn of the browser's. @param {ReturnType<typeof unpacked>} picture */
+function bitmapOf({ width, height, pixels }) {
+  const canvas = new OffscreenCanvas(width, height);
+  const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  context.putImageData(new ImageData(pixels, width, height), 0, 0);
+  return canvas.transferToImageBitmap();
 }
 
 /** Resolves when what was drawn is on screen; in a hidden page, which draws nothing, after a second. */

@@ -229,8 +229,8 @@ class ActivationStats(StatisticsControls, front_end="activation_stats"):
         return super()._acts(content) | {"pause": self.pause, "picture": picture}
 
     def _on_picture(self, made: tuple[str, bytes]) -> None:
-        identity, png = made
-        self.send({"type": "reply", "id": identity}, [png])
+        identity, sent = made
+        self.send({"type": "reply", "id": identity}, [sent])
 
     def _saved(self, suffix: str) -> bytes:
         if suffix == ".csv":
@@ -240,7 +240,7 @@ class ActivationStats(StatisticsControls, front_end="activation_stats"):
 
 def _pictured(identity: str, scene: StatisticsScene, which: str) -> tuple[str, bytes]:
     made = scene.picture(which)
-    return identity, made.png if made else b""
+    return identity, made.sent if made else b""
 
 
 def _nothing() -> None:

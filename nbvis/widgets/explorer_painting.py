@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nbvis.sessions import picture
 
+from .indexed import Indexed, as_image
 from .painting import color_table
 from .tile_grid import PADDING, Grid, layer_grid
 from .tile_look import BROKEN, RED_GREEN, Shares, TileLook, checked, shares
@@ -29,7 +30,7 @@ class Tiles(NamedTuple):
     """Channels as a picture.
 
     Attributes:
-        image: 8-bit, with a palette where there is no sign; clear between the tiles.
+        source: the picture, clear between the tiles.
         grid: where each of the channels is.
         between: the values at the ends of the colours; None where they differ from channel to channel.
         colors: as "#rrggbb", evenly spaced between those values.
@@ -37,12 +38,23 @@ class Tiles(NamedTuple):
         notes: what whoever looks should read.
     """
 
-    image: Image.Image
+    source: Indexed | Image.Image
     grid: Grid
     between: Limits | None
     colors: tuple[str, ...]
     not_finite: int
     notes: tuple[str, ...]
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture as an 8-bit image, with a palette where there is no sign."""
+        return as_image(self.source)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the picture, pixels."""
+        width, height = self.source.size
+        return height, width
 
 
 def layer_atlas(maps: Tensor, look: TileLook, ratio: float = 1.0, first: int = 0, last: int | None = None) -> Tiles:
@@ -136,7 +148,7 @@ def channel_over(
     for start, stop in lanes:
         lane = slice(round(start * mixed.shape[2]), round(stop * mixed.shape[2]))
         mixed[..., lane] = _mixed(found, look, mixed[..., lane], overlay)
-    return _tiles(found, grid, look)._replace(image=picture(mixed[None]))
+    return _tiles(found, grid, look)._replace(source=picture(mixed[None]))
 
 
 def _single(maps: Tensor, channel: int) -> Grid:
@@ -147,24 +159,15 @@ def _single(maps: Tensor, channel: int) -> Grid:
 
 def _tiles(found: Shares, grid: Grid, look: TileLook) -> Tiles:
     """The picture of the grid's channels."""
-    height, width = grid.size
     colors, levels = _colors(look.colormap), _steps(found.values, look)
     broken, ground = len(colors), len(colors) + 1
     if found.broken is not None:
         levels = levels.masked_fill(found.broken, broken)
-    levels = _laid_out(levels, grid, ground).numpy()
-    table = np.vstack([np.round(255 * colors), BROKEN, (0, 0, 0)]).astype(np.uint8)
-    if look.signed:
-        table = np.column_stack([table, np.where(np.arange(len(table)) == ground, 0, 255).astype(np.uint8)])
-        image = Image.frombytes("RGBA", (width, height), table[levels].tobytes())
-    else:
-        image = Image.frombytes("P", (width, height), levels.astype(np.uint8).tobytes())
-        image.putpalette(table.flatten().tolist())
-        image.info["transparency"] = ground
+    source = Indexed(_laid_out(levels, grid, ground).numpy(), np.vstack([np.round(255 * colors), BROKEN]))
     ends = torch.linspace(-1 if look.signed else 0, 1, 17, dtype=torch.float64)
     bar = _steps(ends.sign() * ends.abs() ** look.gamma, look)
     shown = map(to_hex, colors[bar.numpy()]) if found.between else ()
-    return Tiles(image, grid, found.between, tuple(shown), found.not_finite, found.notes)
+    return Tiles(source, grid, found.between, tuple(shown), found.not_finite, found.notes)
 
 
 def _mixed(found: Shares, look: TileLook, image: Tensor, overlay: str) -> Tensor:

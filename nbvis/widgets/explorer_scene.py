@@ -137,7 +137,7 @@ class ExplorerScene(Scene):
         if not isinstance(maps, Tensor) or tiles is None or self.chosen is None:
             return "nothing yet"
         if pane == "channel":
-            height, width = tiles.image.height, tiles.image.width
+            height, width = tiles.size
             across = (column + 0.5) / width
             if self.chosen.back.overlay != "none":
                 across = _within_lane(across, self.lanes)
@@ -303,8 +303,7 @@ class ExplorerScene(Scene):
         if tiles is None or made is None:
             why = self._shown if isinstance(self._shown, str) else self.waiting
             return Pane(key, title, "", self._name, self.size, note=why)
-        size = tiles.image.height, tiles.image.width
-        return Pane(key, title, sub, self._name, size, made, tiles.between, tiles.colors, stale=self.outdated)
+        return Pane(key, title, sub, self._name, tiles.size, made, tiles.between, tiles.colors, stale=self.outdated)
 
     def _back_pane(self) -> Pane:
         assert self.asked and self.chosen
@@ -329,7 +328,7 @@ class _Back:
     found: BackPicture
 
     @property
-    def image(self) -> Image.Image | None:
+    def source(self) -> Image.Image | None:
         return self.found.painted.image
 
 

@@ -75,6 +75,11 @@ class Painted(NamedTuple):
     caption: str = ""
     note: str = ""
 
+    @property
+    def source(self) -> Image.Image | None:
+        """What is sent of it."""
+        return self.image
+
 
 def paint(found: Tensor, image: Tensor, look: Look, locked: Limits | None = None) -> Painted:
     """A map in colours, over its image if the look says so.

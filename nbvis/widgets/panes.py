@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nbvis.sessions import encoded
 
+from .indexed import Indexed, as_image
 from .notes import Note
 from .painting import Look, Painted, own_limits, paint
 from .sheet import Cell, sheet
@@ -27,7 +28,7 @@ _COLORS = ("red", "green", "blue")
 
 class _Painting(Protocol):
     @property
-    def image(self) -> Image.Image | None: ...
+    def source(self) -> Indexed | Image.Image | None: ...
 
 
 _P = TypeVar("_P", bound=_Painting)
@@ -88,19 +89,24 @@ class Picture:
     """A picture, encoded the first time somebody is sent it.
 
     Attributes:
-        image: the picture.
+        source: the picture.
         number: its own, above 0, by which a view knows that it shows it already.
     """
 
     _numbers = itertools.count(1)
 
-    def __init__(self, image: Image.Image):
-        self.image, self.number = image, next(self._numbers)
+    def __init__(self, source: Indexed | Image.Image):
+        self.source, self.number = source, next(self._numbers)
+
+    @property
+    def image(self) -> Image.Image:
+        """It as an 8-bit image."""
+        return as_image(self.source)
 
     @functools.cached_property
-    def png(self) -> bytes:
-        """The same as a PNG."""
-        return encoded(self.image, lossless=True)
+    def sent(self) -> bytes:
+        """It as a view is sent it: packed if it is indexed, else a PNG."""
+        return self.source.packed if isinstance(self.source, Indexed) else encoded(self.source, lossless=True)
 
 
 class Scene:
@@ -145,7 +151,7 @@ class Scene:
         buffers: list[bytes] = []
 
         def index(picture: "Picture | None") -> int:
-            buffers.extend([picture.png] if picture else [])
+            buffers.extend([picture.sent] if picture else [])
             return len(buffers) - 1 if picture else -1
 
         panes = [pane.header(index(pane.picture)) for pane in self.panes()]
@@ -194,7 +200,7 @@ class Painter:
         return self._once((key, look, locked, most), lambda: paint(found, image, look, locked), most)
 
     def painted(self, key: Hashable, make: Callable[[], _P]) -> tuple[_P, Picture | None]:
-        """What `make` paints, whose `image` is the picture, or None if there is none."""
+        """What `make` paints, whose `source` is the picture, or None if there is none."""
         return self._once(key, make, None)
 
     def _once(self, key: Hashable, make: Callable[[], _P], most: int | None) -> tuple[_P, Picture | None]:
@@ -203,11 +209,11 @@ class Painter:
                 self._kept.move_to_end(key)
                 return self._kept[key]
         painted, picture = make(), None
-        if image := painted.image:
-            if most is not None:
-                image = image.copy()
-                image.thumbnail((most, most))
-            picture = Picture(image)
+        if source := painted.source:
+            if most is not None and isinstance(source, Image.Image):
+                source = source.copy()
+                source.thumbnail((most, most))
+            picture = Picture(source)
         with self._lock:
             self._kept[key] = painted, picture
             while len(self._kept) > KEPT:

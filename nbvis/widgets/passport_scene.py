@@ -50,7 +50,7 @@ class PassportScene:
         buffers: list[bytes] = []
 
         def index(made: Picture | None) -> int:
-            buffers.extend([made.png] if made else [])
+            buffers.extend([made.sent] if made else [])
             return first + len(buffers) - 1 if made else -1
 
         top, bearer, shown = self._top, self.bearer, self._shown

@@ -15,6 +15,7 @@ from nbvis import LayerExplorer, demo
 from nbvis.engine import collect
 from nbvis.sessions import encoded
 from nbvis.widgets.explorer_painting import channel_picture
+from nbvis.widgets.indexed import Indexed
 from tests.browser.hosts import show
 from tests.browser.lab import NO_MODEL, SCRIPT, Lab, Notebook, Panel, becomes, stands, until
 
@@ -28,8 +29,8 @@ explorer
 """
 GRAY = MAKE.format(options="colormap='gray'")
 PNG = (
-    "[__import__('base64').b64encode(each.picture.png).decode() for each in explorer._scene().panes() "
-    "if each.key == {!r} and each.picture]"
+    "[__import__('base64').b64encode(__import__('nbvis.sessions').sessions.encoded(each.picture.image, True)).decode() "
+    "for each in explorer._scene().panes() if each.key == {!r} and each.picture]"
 )
 # How far a canvas is from a PNG that is painted as large as it is, with the same smoothing.
 FROM_PNG = """async (canvas, data) => {
@@ -532,17 +533,25 @@ def test_a_picture_that_is_on_the_screen_is_not_decoded_again(new_page: Callable
     expect(panel.locator(".chip i.finished")).to_be_visible()
     expect(panel).to_have_attribute("data-shown", "finished")
     page.evaluate("""() => {
-      const make = createImageBitmap;
+      const make = createImageBitmap, put = OffscreenCanvasRenderingContext2D.prototype.putImageData;
       window.decoded = [];
       window.createImageBitmap = (source, ...box) => {
         if (source instanceof Blob) decoded.push(source.size);
         return make(source, ...box);
       };
+      OffscreenCanvasRenderingContext2D.prototype.putImageData = function (data, ...at) {
+        decoded.push(`${data.width} × ${data.height}`);
+        return put.call(this, data, ...at);
+      };
     }""")
     panel.locator("canvas[data-pane=layer]").press("ArrowRight")
     for key, title in {"channel": "Channel 22", "back": "_blocks.5:22"}.items():
         expect(panel.locator(f"figure[data-key={key}]:not(.stale)")).to_contain_text(title)
-    sizes = {pane.key: len(pane.picture.png) for pane in made._scene().panes() if pane.picture}
+    sources = {pane.key: pane.picture for pane in made._scene().panes() if pane.picture}
+    sizes = {
+        key: " × ".join(map(str, each.source.size)) if isinstance(each.source, Indexed) else len(each.sent)
+        for key, each in sources.items()
+    }
     decoded = page.evaluate("decoded")
     assert {sizes["channel"], sizes["back"]} <= set(decoded)
     assert not {sizes["input"], sizes["layer"]} & set(decoded)

@@ -27,7 +27,7 @@ stats = ActivationStats(network, crops, statistics, layer="_blocks.5")
 linked = link(explorer, stats)
 stats
 """
-PNG = "__import__('base64').b64encode(explorer._painter.plain(object(), {}).png).decode()"
+PNG = "__import__('base64').b64encode(explorer._painter.plain(object(), {}).sent).decode()"
 DREAM = "__import__('nbvis.sessions', fromlist=['']).picture(explorer.dreamt)"
 STRIP = "__import__('nbvis.widgets.statistics_painting', fromlist=['']).atlas([{}], 128)"
 

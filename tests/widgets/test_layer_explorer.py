@@ -1,5 +1,3 @@
-import io
-
 import pytest
 import torch
 from PIL import Image
@@ -9,6 +7,7 @@ from nbvis import LayerExplorer
 from nbvis.engine import Network, activations, attribute, channel, collect, energy, layers, planes, unit
 from nbvis.widgets.explorer_painting import channel_picture, layer_atlas
 from nbvis.widgets.tile_look import TileLook
+from tests.pictures import opened
 
 LONG = 60.0
 
@@ -58,7 +57,7 @@ class Screen:
         return (
             content,
             panes,
-            {k: Image.open(io.BytesIO(buffers[p["picture"]])) for k, p in panes.items() if not p["note"]},
+            {k: opened(buffers[p["picture"]]) for k, p in panes.items() if not p["note"]},
         )
 
 

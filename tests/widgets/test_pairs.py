@@ -13,6 +13,7 @@ from nbvis.engine import Network, activations, attribute, channel, energy, halve
 from nbvis.widgets.explorer_painting import channel_picture, layer_atlas
 from nbvis.widgets.optimised import dream_steps
 from nbvis.widgets.tile_look import TileLook
+from tests.pictures import opened
 
 LONG = 60.0
 
@@ -105,7 +106,7 @@ def test_both_calls_of_a_shared_layer_stand_side_by_side(make, network, pictures
     header, buffers = explorer._scene().frame()
     panes = {pane["key"]: pane for pane in header["panes"]}
     assert "5 channels of 5 × 14, both pictures side by side" == panes["layer"]["sub"]
-    sent = {key: Image.open(io.BytesIO(buffers[pane["picture"]])).convert("RGBA") for key, pane in panes.items()}
+    sent = {key: opened(buffers[pane["picture"]]).convert("RGBA") for key, pane in panes.items()}
     look = TileLook("RdBu_r", "layer", 0, 1)
     assert sent["layer"].tobytes() == layer_atlas(explorer.result, look).image.convert("RGBA").tobytes()
     assert sent["channel"].tobytes() == channel_picture(explorer.result, 2, look).image.convert("RGBA").tobytes()
@@ -155,7 +156,7 @@ def test_a_layer_that_sees_both_pictures_lies_over_both(make):
     header, buffers = explorer._scene().frame()
     assert header["fields"] == [[1, 3, 10, 12], [1, 19, 10, 28]] and header["lanes"] == [[0, 0.5], [0.5, 1]]
     (pane,) = [pane for pane in header["panes"] if pane["key"] == "channel"]
-    over = torch.tensor([*Image.open(io.BytesIO(buffers[pane["picture"]])).convert("RGB").tobytes()]).view(12, 32, 3)
+    over = torch.tensor([*opened(buffers[pane["picture"]]).convert("RGB").tobytes()]).view(12, 32, 3)
     image = (255 * explorer.image[0]).round().permute(1, 2, 0)
     strong = F.interpolate((explorer.result[:1] / explorer.result[:1].abs().max()).abs()[None], (12, 16))[0, 0] >= 0.2
     for half in (slice(0, 16), slice(16, 32)):  # each shows the map where it is strong, and its own picture elsewhere

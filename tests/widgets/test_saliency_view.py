@@ -829,7 +829,7 @@ def test_saving_writes_what_is_shown_or_a_page_that_needs_nothing_else(make, tmp
     view.save(str(tmp_path / "maps.html"))
     page = (tmp_path / "maps.html").read_text(encoding="utf-8")
     pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
-    assert [base64.b64decode(png) for png in pictures] == [pane.picture.png for pane in view._scene().panes()]
+    assert [base64.b64decode(png) for png in pictures] == [pane.picture.sent for pane in view._scene().panes()]
     for pane, alt in zip(view._scene().panes()[1:], re.findall(r'<img alt="([^"]+)"', page)[1:], strict=True):
         low, high = map(figure, pane.between)
         assert pane.title in alt and alt.endswith(f"{pane.sub}; its colours go from {low} to {high}")
