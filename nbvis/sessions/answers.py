@@ -11,7 +11,7 @@ from .tasks import Partial, Refusal, Task
 from .telling import Telling
 from .worker import described
 
-IDLE = 0.25
+IDLE = 0.1
 """Seconds without anything to do after which what may be wanted next is found out."""
 COURTESY = 0.15
 """Seconds for which what takes a while waits at most until a view is told, or has drawn, what is known already."""

@@ -91,4 +91,4 @@ def _marked(painted: Painted, broken: Tensor) -> Painted:
     image = painted.image.copy()
     mask = Image.fromarray(255 * broken.numpy().astype(np.uint8)).resize(image.size, Image.Resampling.NEAREST)
     image.paste(BROKEN, mask=mask)
-    return painted._replace(image=image)
+    return painted._replace(source=image)

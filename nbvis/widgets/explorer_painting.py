@@ -163,7 +163,8 @@ def _tiles(found: Shares, grid: Grid, look: TileLook) -> Tiles:
     broken, ground = len(colors), len(colors) + 1
     if found.broken is not None:
         levels = levels.masked_fill(found.broken, broken)
-    source = Indexed(_laid_out(levels, grid, ground).numpy(), np.vstack([np.round(255 * colors), BROKEN]))
+    table = np.vstack([np.round(255 * colors), BROKEN, (0, 0, 0)])
+    source = Indexed(_laid_out(levels, grid, ground).numpy(), table, ground)
     ends = torch.linspace(-1 if look.signed else 0, 1, 17, dtype=torch.float64)
     bar = _steps(ends.sign() * ends.abs() ** look.gamma, look)
     shown = map(to_hex, colors[bar.numpy()]) if found.between else ()

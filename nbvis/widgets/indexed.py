@@ -1,6 +1,6 @@
 """Pictures that go to a screen as they are: a table of colours, and the number of its colour for each pixel.
 
-Channels are painted anew at every click, and have few colours. Neither end has to pack or open them.
+Channels and maps are painted anew at every click, and have few colours. Neither end has to pack or open them.
 """
 
 import functools
@@ -16,20 +16,20 @@ class Indexed:
     Attributes:
         numbers: which colour each pixel has, (height, width), 8-bit, or 16-bit where there are more than 256 colours.
         colors: red, green, blue and opacity of each, (count, 4) as bytes.
-        clear: the colour that is seen through, a number; the others are not.
 
     Example:
-        >>> small = Indexed(np.array([[0, 1, 2]]), np.array([(0, 0, 0), (255, 128, 0)]))
-        >>> small.size, small.image.convert("RGBA").getpixel((1, 0)), small.image.convert("RGBA").getpixel((2, 0))
-        ((3, 1), (255, 128, 0, 255), (0, 0, 0, 0))
+        >>> small = Indexed(np.array([[0, 1, 1]]), np.array([(0, 0, 0), (255, 128, 0)]))
+        >>> small.size, small.image.convert("RGB").getpixel((1, 0)), len(small.packed)
+        ((3, 1), (255, 128, 0), 27)
     """
 
-    def __init__(self, numbers: np.ndarray, colors: np.ndarray):
-        """Gives a picture of the numbers (height, width) and the colours (count, 3); the number `count` is clear."""
-        self.clear = len(colors)
-        self.numbers = numbers.astype(np.uint8 if self.clear < 256 else np.uint16)
-        opaque = np.full((len(colors), 1), 255)
-        self.colors = np.vstack([np.hstack([colors, opaque]), np.zeros((1, 4))]).astype(np.uint8)
+    def __init__(self, numbers: np.ndarray, colors: np.ndarray, clear: int | None = None):
+        """Gives a picture of the numbers (height, width) and the colours (count, 3), one of which may be clear."""
+        self.colors = np.pad(colors, ((0, 0), (0, 1)), constant_values=255).astype(np.uint8)
+        self._clear = clear
+        if clear is not None:
+            self.colors[clear] = 0
+        self.numbers = numbers.astype(np.uint8 if len(colors) <= 256 else np.uint16)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -39,11 +39,13 @@ class Indexed:
     @functools.cached_property
     def image(self) -> Image.Image:
         """The same, with a palette where that has room for the colours."""
-        if self.clear >= 256:
-            return Image.frombytes("RGBA", self.size, self.colors[self.numbers].tobytes())
+        if len(self.colors) > 256:
+            channels = 3 if self._clear is None else 4
+            return Image.fromarray(self.colors[:, :channels][self.numbers])
         image = Image.frombytes("P", self.size, self.numbers.tobytes())
         image.putpalette(self.colors[:, :3].flatten().tolist())
-        image.info["transparency"] = self.clear
+        if self._clear is not None:
+            image.info["transparency"] = self._clear
         return image
 
     @functools.cached_property

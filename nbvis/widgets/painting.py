@@ -10,6 +10,7 @@ from matplotlib.colors import to_hex
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from .indexed import Indexed, as_image
 from .views import VIEWS, Limits, blank, drawn, figure, histogram, limits, share, strength
 
 DIVERGING = ("RdBu_r", "coolwarm", "seismic", "bwr", "PiYG", "PRGn", "PuOr_r", "BrBG", "vanimo", "berlin")
@@ -62,23 +63,23 @@ class Painted(NamedTuple):
     """A map as a picture.
 
     Attributes:
-        image: the picture; None where there is nothing to show.
+        source: the picture; None where there is nothing to show.
         between: the values at the ends of its colours, and those colours, evenly spaced; None where it has no scale.
         colors: as "#rrggbb".
         caption: what its numbers are, and their range.
         note: why there is no picture.
     """
 
-    image: Image.Image | None
+    source: Indexed | Image.Image | None
     between: Limits | None = None
     colors: tuple[str, ...] = ()
     caption: str = ""
     note: str = ""
 
     @property
-    def source(self) -> Image.Image | None:
-        """What is sent of it."""
-        return self.image
+    def image(self) -> Image.Image | None:
+        """The picture as an 8-bit image."""
+        return None if self.source is None else as_image(self.source)
 
 
 def paint(found: Tensor, image: Tensor, look: Look, locked: Limits | None = None) -> Painted:
@@ -96,17 +97,15 @@ def paint(found: Tensor, image: Tensor, look: Look, locked: Limits | None = None
         return Painted(bars(found, image.shape[2], image.shape[1]), caption=_caption(found, look.view))
     plane = drawn(found, look.view, (image.shape[1], image.shape[2]))
     between = locked or limits(plane, look.view)
-    colored = _colored(plane, between, look)
-    if look.overlay != "none" and look.mixes:
-        weight = look.opacity
-        if look.overlay != "blend":
-            weight = strength(plane, between).double() ** _EDGE
-            weight = 1 - weight if look.overlay == "active" else weight
-        colored = (1 - weight) * image.double() + weight * colored
+    overlaid = look.overlay != "none" and look.mixes
+    if overlaid or look.view == "raw":
+        source = _image(_mixed(plane, between, look, image) if overlaid else _colored(plane, between, look))
+    else:
+        source = Indexed(_levels(plane, between, look).numpy(), np.round(255 * color_table(look.colors)))
     shown = _places(between, look)
     colors = tuple(to_hex(color) for color in color_table(look.colors)[shown])
     caption = _caption(found, look.view) + (", limits locked" if locked else "")
-    return Painted(_image(colored), between, colors, caption)
+    return Painted(source, between, colors, caption)
 
 
 def own_limits(found: Tensor, view: str, size: tuple[int, int]) -> Limits | None:
@@ -151,10 +150,23 @@ def _colored(plane: Tensor, between: Limits, look: Look) -> Tensor:
     """The plane in colours, (3, height, width) in [0, 1]."""
     if look.view == "raw":
         return share(plane, between).double().expand(3, -1, -1)
+    return torch.from_numpy(color_table(look.colors)[_levels(plane, between, look).numpy()]).movedim(-1, 0)
+
+
+def _mixed(plane: Tensor, between: Limits, look: Look, image: Tensor) -> Tensor:
+    """The plane in colours and the image, each of (3, height, width) in [0, 1]."""
+    weight = look.opacity
+    if look.overlay != "blend":
+        weight = strength(plane, between).double() ** _EDGE
+        weight = 1 - weight if look.overlay == "active" else weight
+    return (1 - weight) * image.double() + weight * _colored(plane, between, look)
+
+
+def _levels(plane: Tensor, between: Limits, look: Look) -> Tensor:
+    """The level of the colour map that each pixel has, (height, width)."""
     places = share(plane, between).double()[0].cpu()
     ends = _places(between, look)
-    levels = (ends[0] + places * (ends[-1] - ends[0])).round().long().clamp(0, _LEVELS)
-    return torch.from_numpy(color_table(look.colors)[levels.numpy()]).movedim(-1, 0)
+    return (ends[0] + places * (ends[-1] - ends[0])).round().long().clamp(0, _LEVELS)
 
 
 def _places(between: Limits, look: Look) -> np.ndarray:

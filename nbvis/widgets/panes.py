@@ -210,8 +210,8 @@ class Painter:
                 return self._kept[key]
         painted, picture = make(), None
         if source := painted.source:
-            if most is not None and isinstance(source, Image.Image):
-                source = source.copy()
+            if most is not None:
+                source = as_image(source).copy()
                 source.thumbnail((most, most))
             picture = Picture(source)
         with self._lock:

@@ -1,7 +1,6 @@
 import base64
 import copy
 import gc
-import io
 import re
 import threading
 import time
@@ -18,8 +17,10 @@ from torch import nn
 
 from nbvis import SaliencyView
 from nbvis.engine import METHODS, Network, attribute, channel, custom, faithfulness, randomization_check, unit
+from nbvis.sessions import encoded
 from nbvis.widgets import outputs
 from nbvis.widgets.views import VIEWS, figure
+from tests.pictures import opened
 from tests.workers import none_left
 
 LONG = 60.0
@@ -72,7 +73,7 @@ class Screen:
             self.tell(type="drawn", view="a", frame=drawn)
             assert self.widget.wait(LONG)
         content, buffers = [(c, b) for c, b in self.messages if c["type"] == "frame" and c["format"]][-1]
-        pictures = [Image.open(io.BytesIO(buffer)) for buffer in buffers or []]
+        pictures = [opened(buffer) for buffer in buffers or []]
         return content, {p["key"]: pictures[p["picture"]] for p in content["panes"] if p["picture"] >= 0}, pictures
 
     def ask(self, **content):
@@ -829,7 +830,8 @@ def test_saving_writes_what_is_shown_or_a_page_that_needs_nothing_else(make, tmp
     view.save(str(tmp_path / "maps.html"))
     page = (tmp_path / "maps.html").read_text(encoding="utf-8")
     pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
-    assert [base64.b64decode(png) for png in pictures] == [pane.picture.sent for pane in view._scene().panes()]
+    shown = [encoded(pane.picture.image, lossless=True) for pane in view._scene().panes()]
+    assert [base64.b64decode(png) for png in pictures] == shown
     for pane, alt in zip(view._scene().panes()[1:], re.findall(r'<img alt="([^"]+)"', page)[1:], strict=True):
         low, high = map(figure, pane.between)
         assert pane.title in alt and alt.endswith(f"{pane.sub}; its colours go from {low} to {high}")
