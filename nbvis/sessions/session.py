@@ -353,7 +353,9 @@ class Session(Worker):
 
     def _opens(self) -> bool:
         with self._lock:
-            return self._gate.opens(urgent=self._reflected != self._shown_rev)
+            urgent = self._reflected != self._shown_rev
+            # The next step shows what has just been asked for: a frame on its way then would hold that up.
+            return (urgent or not self._inbox) and self._gate.opens(urgent)
 
     def _settle(self, state: str, error: str = "") -> None:
         """From now on it rests."""

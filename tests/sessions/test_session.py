@@ -365,11 +365,11 @@ def test_no_second_frame_before_the_first_is_drawn(make, watcher):
 class Ticks:
     """A clock that moves by a fixed time whenever somebody looks."""
 
-    def __init__(self):
-        self.now = 0.0
+    def __init__(self, by=0.02):
+        self.now, self._by = 0.0, by
 
     def __call__(self):
-        self.now += 0.02
+        self.now += self._by
         return self.now
 
 
@@ -383,6 +383,31 @@ def test_drawn_frames_are_followed_by_the_newest(make, watcher):
     shown = [frame.header["step"] for frame in watcher.pictures]
     assert 3 < len(shown) < 40 and shown == sorted(shown) and shown[-1] == 60
     assert "jpeg" in {frame.header["format"] for frame in watcher.pictures}
+
+
+def test_no_frame_goes_out_before_one_that_shows_what_was_just_asked_for(make, watcher):
+    class Asks:
+        """Lets every step pass, and asks for something in the middle of the third and of the fourth."""
+
+        steps = 0
+
+        def acquire(self, timeout):
+            self.steps += 1
+            if self.steps in (3, 4):
+                session.change(lr=self.steps / 10)
+            return True
+
+    run, clock = Run(total=7), Ticks(1.0)  # slow enough that each step may have a frame
+    run.turnstile = Asks()
+    session = make(run, gate=Gate(clock), clock=clock)
+    watcher.answers = session
+    session.joined("view")
+    session.wait(LONG)
+    before = len(watcher.pictures)
+    session.play()
+    session.wait(LONG)
+    shown = [(frame.header["step"], frame.header["rev"]) for frame in watcher.pictures[before:]]
+    assert [each for each in shown if each[0] < 7] == [(1, 0), (2, 0), (4, 1), (5, 2), (6, 2)]
 
 
 @pytest.mark.parametrize(("background", "state"), [(False, "paused"), (True, "finished")])
