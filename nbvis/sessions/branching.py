@@ -188,8 +188,8 @@ class BranchingSession(Session):
             self._mark_change()
         return super()._continue(changes)
 
-    def _record(self, step: PictureStep, rev: int, afresh: bool, seconds: float, during_delivery: bool) -> None:
-        super()._record(step, rev, afresh, seconds, during_delivery)
+    def _record(self, step: PictureStep, rev: int, afresh: bool, seconds: float) -> None:
+        super()._record(step, rev, afresh, seconds)
         self._shown = self._taken
         if afresh and self.points.current is None:
             self.points.add(self._shown, self.origin, []).thumbnail = self._small(self.start)

@@ -4,14 +4,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-SHARE = 0.1
-"""The part of the run's time that being watched may take."""
+SHARE = 0.09
+"""The part of the run's time that a frame may take, so that it is a tenth at most with what is not foreseen."""
 FASTEST, FIRST, SLOWEST = 1 / 30, 1 / 10, 1.0
 """Seconds between two frames: at least, to begin with, and at most."""
 PATIENCE, SILENCE = 2.0, 15.0
 """Seconds without an answer after which a view is no longer waited for, and after which it counts as gone."""
 UNHEARD = 0.5
 """Seconds between two frames while no answer would be heard: any browser keeps up with them."""
+AFTERGLOW = 0.1
+"""Seconds for which a browser may still be drawing a frame after it has said that it has drawn it."""
+STALE = 20
+"""Steps after which it is not known any more how long a step takes that no frame disturbs."""
 
 
 @dataclass
@@ -23,8 +27,9 @@ class _View:
 class Gate:
     """Knows the views, which of them have drawn the newest frame, and what a frame costs the run.
 
-    A frame costs what the worker spends on making it, and what the steps during its delivery take longer than the
-    quiet ones: the browser often draws on the cores that the run computes on.
+    A frame costs what the worker spends on making it, and what the steps that it disturbs take longer than the quiet
+    ones: the browser often draws on the cores that the run computes on. Where frames come so close that no step is
+    quiet, one is held back now and then until a quiet step has been seen.
 
     Args:
         clock: function that gives the time in seconds.
@@ -41,9 +46,10 @@ class Gate:
         self._deaf, self._deaf_until = False, float("-inf")
         self._views: dict[str, _View] = {}
         self._expects = False
-        self._sent_at = float("-inf")
+        self._sent_at = self._drawn_at = float("-inf")
         self._cost, self._extra = FIRST * SHARE, 0.0
         self._quiet: float | None = None
+        self._disturbed = 0
 
     @property
     def watched(self) -> bool:
@@ -75,6 +81,7 @@ class Gate:
     def acknowledge(self, view: str, number: int) -> None:
         """A view has drawn a frame."""
         self._views[view] = _View(number, self._clock())
+        self._drawn_at = self._clock()
 
     def in_flight(self) -> bool:
         """Whether a view that still answers has not yet drawn the newest frame."""
@@ -89,9 +96,12 @@ class Gate:
         """
         if not (self._views or self._expects) or self.in_flight():
             return False
-        nobody_answers = all(self._waits(view, PATIENCE) for view in self._views.values())
-        unanswered = UNHEARD if self._deaf else PATIENCE
-        interval = unanswered if nobody_answers else FASTEST if urgent else self.interval
+        if all(self._waits(view, PATIENCE) for view in self._views.values()):
+            interval = UNHEARD if self._deaf else PATIENCE
+        elif urgent:
+            interval = FASTEST
+        else:
+            interval = SLOWEST if self._needs_quiet() else self.interval
         return self._clock() - self._sent_at >= interval
 
     def sent(self) -> int:
@@ -103,24 +113,31 @@ class Gate:
         self.number, self._sent_at = self.number + 1, now
         return self.number
 
-    def stepped(self, seconds: float, during_delivery: bool) -> None:
-        """A step of the run took so long; `during_delivery` says whether a frame was in flight when it began."""
-        if not during_delivery:
+    def stepped(self, seconds: float) -> None:
+        """A step of the run took so long, and is just over."""
+        if not self.in_flight() and self._clock() - seconds >= self._drawn_at + AFTERGLOW:
             self._quiet = seconds if self._quiet is None else self._quiet + 0.2 * (seconds - self._quiet)
-        elif self._quiet is not None:
+            self._disturbed = 0
+            return
+        self._disturbed += 1
+        if self._quiet is not None:
             # A step that takes more than twice its time met something else than a frame.
             self._extra += min(seconds - self._quiet, self._quiet)
 
     def charge(self, seconds: float) -> None:
         """The worker spent so long on the frame that just went out; the rate follows from what frames cost."""
         # On a busy machine single steps vary more than a frame costs, so many frames are averaged, with their sign.
-        self._cost = max(0.0, self._cost + 0.1 * (seconds + self._extra - self._cost))
+        weight = max(0.1, 1 / (1 + self.number))
+        self._cost = max(0.0, self._cost + weight * (seconds + self._extra - self._cost))
         self._extra = 0.0
         self.interval = min(max(self._cost / SHARE, FASTEST), SLOWEST)
 
     def forget_speed(self) -> None:
         """Forgets how long a quiet step takes, because the steps are of another size now."""
-        self._quiet, self._extra = None, 0.0
+        self._quiet, self._extra, self._disturbed = None, 0.0, 0
+
+    def _needs_quiet(self) -> bool:
+        return self._disturbed >= (1 if self._quiet is None else STALE)
 
     def _waits(self, view: _View, longer_than: float) -> bool:
         return view.drawn < self.number and self._clock() - view.waiting_since > longer_than

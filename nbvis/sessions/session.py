@@ -277,13 +277,13 @@ class Session(Worker):
                 changes, rev = self._take_inbox(), self.rev
                 afresh = self._afresh or self._run is None or not changes.keys() <= self._live
                 changes |= {} if afresh else self._planned()
-                self._afresh, self._beyond, during_delivery = False, False, self._gate.in_flight()
+                self._afresh = self._beyond = False
         if resting:
             return self._rest()
         began = self._clock()
         try:
             step = self._begin() if afresh else self._continue(changes)
-            self._record(step, rev, afresh, self._clock() - began, during_delivery)
+            self._record(step, rev, afresh, self._clock() - began)
             if self._filmed:
                 self.film = Film(self.start, shown_as=self._filmed) if afresh or self.film is None else self.film
                 self.film.record(step)
@@ -340,10 +340,10 @@ class Session(Worker):
                 self._allowance = 1  # the step that was asked for has not been taken
             return self._afresh
 
-    def _record(self, step: PictureStep, rev: int, afresh: bool, seconds: float, during_delivery: bool) -> None:
+    def _record(self, step: PictureStep, rev: int, afresh: bool, seconds: float) -> None:
         with self._lock:
             if self._progress.record(step, seconds, afresh):
-                self._gate.stepped(seconds, during_delivery)
+                self._gate.stepped(seconds)
             else:
                 self._gate.forget_speed()
             if afresh:

@@ -1,7 +1,7 @@
 import pytest
 
 from nbvis.sessions import Gate
-from nbvis.sessions.gate import FASTEST, FIRST, PATIENCE, SILENCE, SLOWEST, UNHEARD
+from nbvis.sessions.gate import AFTERGLOW, FASTEST, FIRST, PATIENCE, SHARE, SILENCE, SLOWEST, STALE, UNHEARD
 
 
 class Clock:
@@ -74,26 +74,99 @@ def test_cheap_frames_come_thirty_times_a_second_at_most(gate, clock):
 def test_making_takes_a_tenth_of_the_time(gate, clock):
     for _ in range(40):
         deliver(gate, clock, making=0.02)
-    assert gate.interval == pytest.approx(0.2, rel=0.01)
+    assert gate.interval == pytest.approx(0.02 / SHARE, rel=0.01)
+
+
+def step(gate, clock, seconds):
+    """A step of the run that takes so long."""
+    clock.passes(seconds)
+    gate.stepped(seconds)
+
+
+def quiet(gate, clock, seconds=0.010):
+    """Steps that no frame disturbs."""
+    clock.passes(AFTERGLOW)
+    for _ in range(20):
+        step(gate, clock, seconds)
 
 
 def test_slower_steps_during_delivery_are_charged(gate, clock):
-    for _ in range(20):
-        gate.stepped(0.010, during_delivery=False)
+    quiet(gate, clock)
     for _ in range(40):
         clock.passes(SLOWEST)
         gate.sent()
         for _ in range(5):
-            gate.stepped(0.014, during_delivery=True)
+            step(gate, clock, 0.014)
         gate.acknowledge("a", gate.number)
         gate.charge(0.001)
-    assert gate.interval == pytest.approx((0.001 + 5 * 0.004) / 0.1, rel=0.02)
+    assert gate.interval == pytest.approx((0.001 + 5 * 0.004) / SHARE, rel=0.02)
+
+
+def test_steps_while_a_browser_still_draws_are_charged(gate, clock):
+    quiet(gate, clock)
+    for _ in range(40):
+        clock.passes(SLOWEST)
+        gate.acknowledge("a", gate.sent())
+        for _ in range(5):
+            step(gate, clock, 0.014)
+        gate.charge(0.001)
+    assert gate.interval == pytest.approx((0.001 + 5 * 0.004) / SHARE, rel=0.02)
+
+
+def test_a_frame_is_held_back_until_a_quiet_step_has_been_seen(gate, clock):
+    gate.acknowledge("a", gate.sent())
+    step(gate, clock, 0.9 * AFTERGLOW)
+    step(gate, clock, 0.5 * AFTERGLOW)  # begins too early to be quiet
+    assert not gate.opens() and gate.opens(urgent=True)
+    step(gate, clock, 0.5 * AFTERGLOW)
+    assert gate.opens()
+
+
+def test_no_frame_is_held_back_for_long(gate, clock):
+    gate.acknowledge("a", gate.sent())
+    step(gate, clock, 1.1 * SLOWEST)
+    assert gate.opens()
+
+
+def test_a_quiet_step_is_looked_for_again_and_again(gate, clock):
+    quiet(gate, clock)
+    held = []
+    for _ in range(3 * STALE):
+        if gate.opens():
+            gate.acknowledge("a", gate.sent())
+        step(gate, clock, 0.8 * AFTERGLOW)
+        held.append(clock.now - gate._sent_at > gate.interval and not gate.opens())
+    assert sum(held) == 2
+
+
+@pytest.mark.parametrize(("quick", "frame", "making"), [(0.045, 0.08, 0.008), (0.2, 0.08, 0.012), (0.01, 0.03, 0.002)])
+def test_a_run_loses_a_tenth_at_most(gate, clock, quick, frame, making):
+    """While a browser draws, and for as long again after it has said so, steps take half as long again."""
+    answer_at, slow_until = float("inf"), float("-inf")
+    for index in range(2200):
+        if index == 200:  # by then it has found out
+            begun = clock.now
+        seconds = quick + 0.5 * min(max(slow_until - clock.now, 0.0), quick)
+        over = clock.now + seconds
+        if answer_at <= over:
+            clock.now = answer_at
+            gate.acknowledge("a", gate.number)
+            answer_at = float("inf")
+        clock.now = over
+        gate.stepped(seconds)
+        if gate.opens():
+            gate.sent()
+            clock.passes(making)
+            gate.charge(making)
+            answer_at, slow_until = clock.now + frame, clock.now + 2 * frame
+    assert 1 - 2000 * quick / (clock.now - begun) <= 0.1
 
 
 def test_steps_of_another_size_are_not_compared(gate, clock):
-    gate.stepped(0.010, during_delivery=False)
+    quiet(gate, clock)
     gate.forget_speed()
-    gate.stepped(0.100, during_delivery=True)
+    gate.sent()
+    step(gate, clock, 0.100)
     gate.charge(0.0)
     assert gate.interval <= FIRST
 
