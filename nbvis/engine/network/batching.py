@@ -73,28 +73,30 @@ def batching(
         calls: how often a forward pass calls each, if that is known.
     """
 
-    def find() -> Batching:
+    def find(twin: nn.Module) -> Batching:
         with torch.inference_mode(False), torch.no_grad():
             counted = count_calls(network, images, names) if calls is None and OUTPUT not in names else calls
-            return _found(network, images[:1].detach(), names, counted)
+            return _found(network, twin, images[:1].detach(), names, counted)
 
     # Within a mode that changes what functions do, it is another network.
     modes = [type(mode) for mode in _get_current_function_mode_stack()]
     return network.remembered(("batching", *names, *modes), find)
 
 
-def _found(network: Network, image: Tensor, names: Sequence[str], calls: Mapping[str, int] | None) -> Batching:
+def _found(
+    network: Network, twin: nn.Module, image: Tensor, names: Sequence[str], calls: Mapping[str, int] | None
+) -> Batching:
     height, width = image.shape[2:]
     if min(height, width) > _SMALL:
         try:
-            return _Trial(network, image[..., : height // 2, : width // 2], names, calls).result()
+            return _Trial(network, image[..., : height // 2, : width // 2], names, calls).result(twin)
         except TwinError:
             raise
         except Exception:  # it takes one size only, or more is the matter than its size
             pass
     trial = _Trial(network, image, names, calls)
     try:
-        return trial.result()
+        return trial.result(network.twin())  # since the first may have seen a part of the picture
     except _AloneError:
         # If it does not run on several either, that is for the pass itself to report.
         return Batching(
@@ -122,13 +124,12 @@ class _Trial:
         self._drew = False
         self._dimensions: dict[str, int] = {}
 
-    def result(self) -> Batching:
-        """What comes of it.
+    def result(self, twin: nn.Module) -> Batching:
+        """What comes of it, for a twin that has answered nobody else.
 
         Raises:
             _AloneError, _TogetherError: if it does not run on one picture, or on two.
         """
-        twin = self._network.twin()
         alone = self._alone(twin)
         beside = self._together(twin, 0, first=False)
         if not self._drew and not _differ(alone, self._part(alone, beside, first=False), units=8):

@@ -166,8 +166,8 @@ class Network:
         with self._lent() as kept:
             yield kept.twin
 
-    def remembered(self, asked: Hashable, find: Callable[[], _T]) -> _T:
-        """What `find` gives; it is called once, as long as the module and the preprocessing are what they were.
+    def remembered(self, asked: Hashable, find: Callable[[nn.Module], _T]) -> _T:
+        """What `find` gives for a twin; it is called once, while the module and the preprocessing are what they were.
 
         Weights do not count, so it has to be something that does not depend on their values.
         """
@@ -176,7 +176,7 @@ class Network:
             if asked not in kept.known or preprocess is not self.preprocess:
                 weights = weights_of(self.module)
                 versions = versions_of(weights)
-                found = find()
+                found = find(kept.twin)
                 # If somebody trains it meanwhile, what was found may come of that.
                 if versions_of(weights) == versions:
                     kept.known[asked] = self.preprocess, found

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from .batching import Batching, batching
-from .call_counts import count_calls
+from .call_counts import counted_calls
 from .folding import Folded, Uses, fold, noting_convolutions
 from .forward_hooks import forward
 from .imprint import Imprint
-from .layout import Activations, Layout
+from .layout import Activations, layout_of
 from .network import Network
 from .pass_errors import explained
 from .prepared_origin import Origin, request
@@ -132,31 +132,34 @@ class Prepared:
     def _make(self) -> None:
         original = self.network.module
         self._made_from, self._structure = Imprint(original), _structure(original)
-        self._calls = count_calls(self.network, self._trial, self.names)
-        self._layout = Layout()
-        self._pairs: list[tuple[str, str]] = []
-        self._own: list[str] = []
-        self._strays: list[tuple[str, str]] = []
-        self._format = torch.contiguous_format
-        self._module = self._built()
+        self._plain()
         uses = Uses()
-        with noting_convolutions(self._module, uses) as convolutions:
-            plain = explained(self.network, self._trial, lambda: self(self._trial))
+        with self.network.borrowed() as twin:
+            self._calls = counted_calls(self.network, twin, self._trial, self.names)
+            self._layout, self._module = layout_of(twin, self.names), twin
+            with noting_convolutions(twin, uses) as convolutions:
+                plain = explained(self.network, self._trial, lambda: self(self._trial))
         self.whole, self.widest = uses.whole, uses.widest
         # Half precision rounds differently once folded, and half the point of it is to be what the user trained.
         tolerance = _TOLERANCE.get(self.network.dtype)
-        if tolerance is None or self._copied == "none":
-            return
         own = [each for each in convolutions if self._copied == "all" or not each.heavy]
         pairs = [(each.name, each.norm) for each in own if each.norm is not None]
-        kept = self._module
-        for folds, layout in _ways(bool(pairs), self.network.device):
+        ways = _ways(bool(pairs), self.network.device) if tolerance and self._copied != "none" else []
+        for folds, layout in ways:
             self._pairs, self._format = pairs if folds else [], layout
             self._own = [each.name for each in own]
             self._module = self._built()
             if _agrees(lambda: self(self._trial), plain, tolerance):
                 return
-        self._module, self._pairs, self._own, self._format = kept, [], [], torch.contiguous_format
+        self._plain()
+        self._module = self._built()
+
+    def _plain(self) -> None:
+        """Weights as the network has them."""
+        self._pairs: list[tuple[str, str]] = []
+        self._own: list[str] = []
+        self._strays: list[tuple[str, str]] = []
+        self._format = torch.contiguous_format
 
     def _built(self) -> nn.Module:
         """A twin in the form that was found to be the fastest."""

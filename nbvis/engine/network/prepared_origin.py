@@ -26,7 +26,7 @@ class Origin:
         self._contents, self._own_contents = Contents(module), Contents(own)
         self._imprint, self._own_imprint = Imprint(module), Imprint(own)
         # A function that was bound to the copy holds what others may put something else for.
-        bound = Contents(network.twin()).functions != self._contents.functions
+        bound = network.remembered("bound", lambda twin: Contents(twin).functions != self._contents.functions)
         self._lasting = self._contents.known and self._own_contents.known and not bound
         # Weights that were copied into another form do not follow what is written through `.data`, as the others do.
         self._copied = [parts[name] for name in copied]
