@@ -141,7 +141,7 @@ class Prepared:
                 plain = explained(self.network, self._trial, lambda: self(self._trial))
         self.whole, self.widest = uses.whole, uses.widest
         # Half precision rounds differently once folded, and half the point of it is to be what the user trained.
-        tolerance = _TOLERANCE.get(self.network.dtype)
+        tolerance = _TOLERANCE.get(self.network.dtype, 0.0)
         own = [each for each in convolutions if self._copied == "all" or not each.heavy]
         pairs = [(each.name, each.norm) for each in own if each.norm is not None]
         ways = _ways(bool(pairs), self.network.device) if tolerance and self._copied != "none" else []
