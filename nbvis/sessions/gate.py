@@ -1,8 +1,10 @@
 """When the next frame may go out: one in flight, and at a rate that the run hardly notices."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median
 
 SHARE = 0.09
 """The part of the run's time that a frame may take, so that it is a tenth at most with what is not foreseen."""
@@ -48,7 +50,7 @@ class Gate:
         self._expects = False
         self._sent_at = self._drawn_at = float("-inf")
         self._cost, self._extra = FIRST * SHARE, 0.0
-        self._quiet: float | None = None
+        self._quiet: deque[float] = deque(maxlen=5)
         self._disturbed = 0
 
     @property
@@ -116,13 +118,14 @@ class Gate:
     def stepped(self, seconds: float) -> None:
         """A step of the run took so long, and is just over."""
         if not self.in_flight() and self._clock() - seconds >= self._drawn_at + AFTERGLOW:
-            self._quiet = seconds if self._quiet is None else self._quiet + 0.2 * (seconds - self._quiet)
+            self._quiet.append(seconds)
             self._disturbed = 0
             return
         self._disturbed += 1
-        if self._quiet is not None:
+        if self._quiet:
+            usual = median(self._quiet)
             # A step that takes more than twice its time met something else than a frame.
-            self._extra += min(seconds - self._quiet, self._quiet)
+            self._extra += min(seconds - usual, usual)
 
     def charge(self, seconds: float) -> None:
         """The worker spent so long on the frame that just went out; the rate follows from what frames cost."""
@@ -134,10 +137,11 @@ class Gate:
 
     def forget_speed(self) -> None:
         """Forgets how long a quiet step takes, because the steps are of another size now."""
-        self._quiet, self._extra, self._disturbed = None, 0.0, 0
+        self._quiet.clear()
+        self._extra, self._disturbed = 0.0, 0
 
     def _needs_quiet(self) -> bool:
-        return self._disturbed >= (1 if self._quiet is None else STALE)
+        return self._disturbed >= (STALE if self._quiet else 1)
 
     def _waits(self, view: _View, longer_than: float) -> bool:
         return view.drawn < self.number and self._clock() - view.waiting_since > longer_than

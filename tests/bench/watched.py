@@ -20,24 +20,24 @@ from nbvis import DreamCanvas, demo
 def made():
     photo = demo.photo("chelsea", size={})
     return DreamCanvas(demo.network("cpu"), photo, layer="_blocks.9", octaves=1, steps=200, background=True)
-canvases = {{"alone": made(), "watched": made()}}
-canvases["watched"]
+alone, watched = made(), made()
+watched
 """
-STANDS = "(perf_counter(), canvases['{0}']._session.last.index if canvases['{0}']._session.last else -1)"
+STANDS = "(perf_counter(), {0}._session.last.index if {0}._session.last else -1)"
 
 
 def speed(notebook: Notebook, which: str) -> float:
     """Steps a second of a canvas for a while, from some steps after it begins again."""
     stands = STANDS.format(which)
     before = notebook.kernel(stands)[1]
-    notebook.kernel(f"canvases['{which}'].restart()")
+    notebook.kernel(f"{which}.restart()")
     if before >= 0:
         notebook.until(f"{stands}[1] < {before}")
     notebook.until(f"{stands}[1] > 3")
     start, first = notebook.kernel(stands)
     notebook.page.wait_for_timeout(1000 * SECONDS)
     end, last = notebook.kernel(stands)
-    notebook.kernel(f"[canvases['{which}'].pause(), canvases['{which}'].wait()]")
+    notebook.kernel(f"[{which}.pause(), {which}.wait()]")
     return (last - first) / (end - start)
 
 
