@@ -15,6 +15,8 @@ import { ask, el, follow, put } from "./shared.js";
 
 /** Pixels of a small picture, and between two. */
 const WIDE = 64, HIGH = 48, APART = 14;
+/** Milliseconds after which the strip follows: what is dear to draw comes after what is waited for. */
+const AFTER_PICTURE = 60;
 
 /** @type {Named[]} */
 export const HISTORY_KEYS = [
@@ -118,13 +120,20 @@ export function historyStrip(panel, screen) {
     /** @type {HTMLButtonElement} */ (undo).disabled = points.length < 2 && !model.get("running");
     tell(now());
   };
-  follow(panel, ["_points", "_point", "running"], show);
-  follow(panel, ["_point"], () => { sight.end(); show(); });
+  // Points come right before the picture of the change that made them, which is what one waits for.
+  let due = 0, at = -1;
+  const settle = () => {
+    due = 0;
+    show();
+    if (at !== now()) bring(strip, options.get(at = now()));
+  };
+  follow(panel, ["_points", "_point", "running"], () => { due ||= setTimeout(settle, AFTER_PICTURE); });
+  follow(panel, ["_point"], () => sight.end());
+  settle();
   // Where the point of now is in sight, also once there is room for the strip.
   const follows = new ResizeObserver(() => bring(strip, options.get(now())));
   for (const part of [strip, web]) follows.observe(part);
-  follow(panel, ["_point"], () => bring(strip, options.get(now())));
-  panel.signal.addEventListener("abort", () => follows.disconnect());
+  panel.signal.addEventListener("abort", () => { follows.disconnect(); clearTimeout(due); });
   strip.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
     const id = [...options].find(([, option]) => option === event.target)?.[0];
     const point = all().find((each) => each.id === id);

@@ -139,7 +139,8 @@ class Widget(OutputWidget):
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Takes what a view changed; a value that cannot be is refused in words, and the view gets the old one back."""
-        with self._traits_lock, self._unhurried(by_a_view=True):
+        # All that follows from it goes back at once: each message costs the browser time that the next step needs.
+        with self._at_once(), self._unhurried(by_a_view=True):
             try:
                 super().set_state(sync_data)
                 self._refuse(None)
