@@ -9,8 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import nbvis.engine.network.network as network_module
 from nbvis.engine import Network, Pixels, activations, activity, ascend, channel, custom, dream, last, logit
 from nbvis.engine.network.prepared import Prepared
+from nbvis.engine.network.twin import twin_of
 
 
 def difference(network: nn.Module | Network, names, images) -> float:
@@ -436,6 +438,18 @@ def test_another_layer_or_picture_is_made_ready_and_the_last_ones_stay(kept):
     assert count == [1]
     run(network, channel("2", 0), 1 - image)
     assert count == [1, 1]
+
+
+def test_a_layer_that_was_never_asked_for_takes_one_copy_and_six_passes(resnet, monkeypatch, pictures):
+    """Alone and beside another, as it is, in the faster form, and with its gradient, before the first step."""
+    network, image = Network(resnet, device="cpu"), pictures(1, 3, 96, 96).float()
+    steps = dream(network, channel("layer1", 0), image, octaves=1, steps=8, jitter=0)
+    next(steps)
+    copies, passes = [], []
+    monkeypatch.setattr(network_module, "twin_of", lambda *given: copies.append(1) or twin_of(*given))
+    monkeypatch.setattr(network, "enter", lambda images: passes.append(1) or Network.enter(network, images))
+    steps.send({"objective": channel("layer2", 0)})
+    assert (len(copies), len(passes)) == (1, 6)
 
 
 def test_a_run_that_is_closed_or_steered_to_another_layer_leaves_it_too(kept):

@@ -185,6 +185,15 @@ def test_a_refused_value_is_taken_back_from_the_view(make, monkeypatch):
     assert canvas.error == "" and canvas.lr == 0.1
 
 
+def test_what_follows_from_a_change_goes_to_the_view_in_one_message(make, monkeypatch):
+    canvas, sent = make(), []
+    canvas.wait(LONG)
+    monkeypatch.setattr(canvas, "_send", lambda message, buffers=None: sent.append(message))
+    canvas.set_state({"layer": "0", "channel": 1})
+    (answer,) = [message["state"] for message in sent if message["method"] == "update"]
+    assert answer["formula"] == "'0'[1]" and {"expression", "_terms"} <= answer.keys()
+
+
 def test_too_many_octaves_for_the_picture_are_refused(make):
     canvas = make()
     canvas.octave_scale = 2.0
