@@ -16,6 +16,7 @@ from nbvis.engine import (
     channel,
     check_objective,
     custom,
+    diversity,
     jitter,
     last,
     logit,
@@ -457,3 +458,29 @@ def test_a_checked_objective_starts_nothing(convnet, house, pictures, calls):
     net = convnet()
     with house(net):
         assert check_objective(net, logit(1).within(mask_of(8, 8)), pictures(1, 3, 8, 8)) is None
+
+
+def test_of_many_images_with_objectives_of_their_own_few_are_shown_at_once():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 20, 3)).double()
+    sizes = []
+    network = Network(module, preprocess=lambda images: sizes.append(len(images)) or images - 0.5, device="cpu")
+    masks = [torch.eye(16).gt(0) | torch.eye(16).flip(1).gt(0), torch.ones(16, 16)]
+    objectives = [channel("2", k) + activity("0").within(masks[k % 2].double()) for k in range(20)]
+    noise = torch.rand(20, 3, 16, 16, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    options = {"steps": 3, "transforms": (), "lr": 0.1}
+    together = list(ascend(network, objectives, Pixels(noise), **options))
+    assert max(sizes) == 8
+    for k, objective in enumerate(objectives):
+        for step, own in zip(together, ascend(network, objective, Pixels(noise[k : k + 1]), **options), strict=True):
+            assert torch.allclose(step.image[k], own.image[0], rtol=0, atol=1e-12)
+            assert torch.allclose(step.score[k], own.score[0], rtol=1e-12)
+
+
+def test_images_that_are_scored_beside_each_other_are_shown_together():
+    sizes = []
+    module = nn.Conv2d(3, 4, 3)
+    network = Network(module, preprocess=lambda images: sizes.append(len(images)) or images, device="cpu")
+    both = [channel("", k % 4) + diversity("") for k in range(12)]
+    next(ascend(network, both, Pixels.noise(12, 12, batch=12), transforms=()))
+    assert sizes[-1] == 12

@@ -6,14 +6,18 @@ import torch
 from torch import Tensor
 
 from ..network.layout import Activations
+from ..network.score_gradient import gradients
 from .objective import Objective, Term
 from .reference import Beside
+
+Passes = Sequence[tuple[Tensor | None, list[Objective | None]]]
+"""For each pass a mask, (rows, 1, height, width) or None, and the part of the objectives that goes back in it."""
 
 
 def backward_passes(
     objectives: Sequence[Objective], size: Sequence[int], device: torch.device, dtype: torch.dtype
-) -> list[tuple[Tensor | None, list[Objective | None]]]:
-    """The objectives' terms in groups that share one backward pass: (mask (rows, 1, h, w) or None, one part a row).
+) -> Passes:
+    """The objectives' terms in groups that share one backward pass, with one part for each row.
 
     Terms with the same mask need one pass; a row with fewer masks than another sits the last ones out.
     """
@@ -32,6 +36,31 @@ def backward_passes(
         mask = torch.stack([each.to(device, dtype) for each in masks])[:, None]
         passes.append((None if mask.eq(1).all() else mask, parts))
     return passes
+
+
+def there_and_back(
+    passes: Passes, rows: slice, images: Tensor, activations: Activations, beside: Sequence[Beside], dtype: torch.dtype
+) -> tuple[Tensor, list[Tensor]]:
+    """The scores of some images, (batch,), and their gradient there in each pass.
+
+    Args:
+        passes: of the whole batch.
+        rows: which of the batch these images are.
+        images: a leaf of the graph that the activations have.
+        activations: of these images.
+        beside: for each part of the whole batch those of its references.
+        dtype: of the network between them.
+    """
+    total, back = images.new_zeros(len(images)), []
+    for k, (_, parts) in enumerate(passes):
+        own, others = (parts, beside) if len(parts) == 1 else (parts[rows], beside[rows])
+        found = None
+        if any(part is not None for part in own):
+            scores = scores_of(own, activations, others)
+            total = total + scores.detach()
+            (found,) = gradients(scores, [images], dtype, retain_graph=k + 1 < len(passes))
+        back.append(torch.zeros_like(images) if found is None else found)
+    return total, back
 
 
 def scores_of(parts: Sequence[Objective | None], activations: Activations, beside: Sequence[Beside]) -> Tensor:

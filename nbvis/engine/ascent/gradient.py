@@ -1,7 +1,8 @@
 """Scores of an objective and their gradient at the images, once for each step."""
 
 import functools
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TypeVar
 
 import torch
@@ -15,9 +16,8 @@ from ..network.random_draws import Draws
 from ..network.random_state import Deal, dealing, unchanged_chance
 from ..network.relu_rules import Rectifiers, redirected
 from ..network.residual_branches import hold_back
-from ..network.score_gradient import gradients
 from ..steps import Changes, PictureStep
-from .backward_passes import backward_passes, scores_of
+from .backward_passes import backward_passes, there_and_back
 from .looking import Looking
 from .objective import Objective, Objectives
 from .picture_masks import resized
@@ -195,24 +195,40 @@ class Ascent:
         """The scores, their gradient, whether masks hold back what else there is of it, and sentences."""
         images = images.detach().requires_grad_()
         seen = _seen(images, view, seed)
-        activations = self._looking.shown(seen, seed)
-        if residual < 1:
-            hold_back(activations.tensors(), seen, residual)
-        dtype = torch.float16 if self._looking.half else self.network.dtype
-        total, gradient = torch.zeros(len(images), device=self.device, dtype=self.dtype), torch.zeros_like(images)
+        scores, backward, notes = zip(*self._few_by_few(seen, seed, beside, residual), strict=True)
+        gradient = torch.zeros_like(images)
         masked = torch.zeros(len(images), device=self.device, dtype=torch.bool)
-        for k, (mask, parts) in enumerate(self._passes):
-            scores = scores_of(parts, activations, beside)
-            total = total + scores.detach()
-            (found,) = gradients(scores, [images], dtype, retain_graph=k + 1 < len(self._passes))
-            if found is None:
-                continue
+        for k, (mask, _) in enumerate(self._passes if seen.requires_grad else ()):
+            (found,) = torch.autograd.grad(
+                seen, images, torch.cat([each[k] for each in backward]), retain_graph=k + 1 < len(self._passes)
+            )
             found = shape(found)
             if mask is not None:
                 masked |= found.flatten(1).any(1)
             gradient = gradient + (found if mask is None else found * resized(mask, images.shape[2:]))
-        said = dict.fromkeys(note for one in self.objectives for note in one.notes(activations))
-        return total, gradient, masked, tuple(said)
+        return torch.cat(scores), gradient, masked, tuple(dict.fromkeys(chain.from_iterable(notes)))
+
+    def _few_by_few(
+        self, seen: Tensor, seed: int, beside: Sequence[Beside], residual: float
+    ) -> Iterator[tuple[Tensor, list[Tensor], list[str]]]:
+        """For some images at a time their scores, the gradient there for each backward pass, and sentences."""
+        dtype, few = torch.float16 if self._looking.half else self.network.dtype, self._at_once(seen)
+        for first in range(0, len(seen), few):
+            rows = slice(first, first + few)
+            own = seen[rows].detach().requires_grad_()
+            activations = self._looking.shown(own, seed)
+            if residual < 1:
+                hold_back(activations.tensors(), own, residual)
+            scores, found = there_and_back(self._passes, rows, own, activations, beside, dtype)
+            objectives = self.objectives if len(self.objectives) == 1 else self.objectives[rows]
+            yield scores.to(self.dtype), found, [note for one in objectives for note in one.notes(activations)]
+
+    def _at_once(self, seen: Tensor) -> int:
+        """How many images go through the network together: all, where one may be scored with another in view."""
+        terms = [term for one in self.objectives for term in one.terms]
+        if len(self.objectives) < len(seen) or any(term.whole or term.references for term in terms):
+            return len(seen)
+        return self._looking.at_once(seen)
 
 
 def _seen(images: Tensor, view: View, seed: int) -> Tensor:

@@ -103,6 +103,14 @@ class Looking:
         }
         return self._seen(found, len(images))
 
+    def at_once(self, images: Tensor) -> int:
+        """How many of these images are shown at once at most: on the CPU more leave its cache, and take longer each."""
+        most, room = (8, 2**29) if images.device.type == "cpu" else (len(images), 2**32)
+        larger = images[0].numel() / self._trial[0].numel()
+        # A backward pass holds as much again as the forward pass leaves.
+        needed = 2 * larger * sum(each.whole for each in self._prepared.values())
+        return max(1, min(most, int(room / max(1, needed))))
+
     def probe(self, count: int) -> tuple[Seen, list[str]]:
         """The activations for so many of one picture, and the layers from which no gradient flows back."""
         found = {network: each.probe() for network, each in self._prepared.items()}
