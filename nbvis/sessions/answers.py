@@ -56,20 +56,21 @@ class Answers(Telling):
         self._held = self._courteous = self._ahead = False
         super().__init__(listener, _loop, rested, **options_of_worker)
 
-    def ask(self, held: bool = False, /, **wanted: Sequence[Task]) -> None:
+    def ask(self, held: bool = False, anew: bool = True, /, **wanted: Sequence[Task]) -> None:
         """Says what is wanted from now on, by kind and in this order; kinds not named stay as they are.
 
         Args:
             held: whether no task begins before the next time that something is asked.
+            anew: whether what is known of it may not have been shown yet.
             wanted: the tasks of each kind.
         """
         with self._lock:
             if self._closed:
                 return
-            before, self._held = self._keys() if self._held else None, held
+            self._held = held
             self._wanted |= {kind: list(tasks) for kind, tasks in wanted.items()}
             self._asked = self._clock()
-            self._begin(anew=self._keys() != before)
+            self._begin(anew)
             self._show()
 
     def wanted(self, kind: str) -> list[Task]:
@@ -117,7 +118,7 @@ class Answers(Telling):
             self._halt("paused", forget=False)
 
     def _begin(self, anew: bool = True) -> None:
-        """Begins with what is wanted; `anew` says whether that may be something else than before."""
+        """Begins with what is wanted; `anew` as for `ask`."""
         self._changed, self._unrested, self._ahead = self._changed or anew, True, False
         self.state, self.error = "running" if self._next() else "finished", ""
         if self.state == "running":

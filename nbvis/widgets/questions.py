@@ -141,7 +141,6 @@ class QuestionWidget(Widget):
     def _on_asked(self, times: int | None) -> None:
         """Shows what is known already; what is not is held until the network is prepared."""
         if self._put(times, held=True):
-            self._shown_first = times, self._subject.about
             self._told()
             self._session.wait_to_tell()  # to compare all weights would hold that up
 
@@ -149,18 +148,23 @@ class QuestionWidget(Widget):
         """Asks, unless something else has been asked meanwhile."""
         if isinstance(times, Exception):
             self._session.fail(times)
-        elif self._put(times) and self._shown_first != (times, self._subject.about):
+        elif self._put(times):
             self._told()  # what is known already need not wait for a view to draw
 
     def _put(self, times: int | None, held: bool = False) -> bool:
-        """Puts the question of that number; False if it is not the last any more."""
+        """Puts the question of that number; False if it is not the last any more, or what is known of it was told."""
         with self._traits_lock, self._asking_lock:
-            last = times == self._times_asked
-            if last:
-                self._session.ask(held, **self._tasks(self._wishes))
-                if not held:
-                    self._wishes.clear()
-        return last
+            if times != self._times_asked:
+                return False
+            question = times, self._subject.about
+            # Of another question the answers may all be known and alike, and yet they are to be shown in another way.
+            anew = question != self._shown_first
+            self._session.ask(held, anew, **self._tasks(self._wishes))
+            if held:
+                self._shown_first = question
+            else:
+                self._wishes.clear()
+        return anew
 
     def _show_anew(self) -> None:
         """Shows the same answers in another way; if the network has changed since they were found, asks again."""

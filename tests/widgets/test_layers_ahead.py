@@ -181,3 +181,21 @@ def test_what_is_known_is_shown_before_the_weights_are_read_through(make, screen
     explorer.set_state({"layer": LAST})
     rests(explorer)
     assert events[:2] == ["shown", "read"]
+
+
+def test_of_two_changes_close_to_each_other_the_second_is_shown_too(make, screen, monkeypatch):
+    explorer = make(layer=SECOND, channel=0, passport=False, back="off")
+    view = screen(explorer)
+    view.settled()
+    rests(explorer)
+    wait, following = explorer._session.wait_to_tell, [2]
+
+    def told():
+        wait()
+        while following:
+            explorer.set_state({"channel": following.pop()})
+
+    monkeypatch.setattr(explorer._session, "wait_to_tell", told)
+    explorer.set_state({"channel": 1})
+    _, panes, _ = view.settled()
+    assert not following and panes["channel"]["title"] == "Channel 2"
