@@ -81,7 +81,10 @@ export function paneFigure(signal, sharp, label) {
   /** @param {Pane} next @param {ImageBitmap | null} bitmap none if it shows it already @param {PaneFrame} frame */
   const show = (next, bitmap, frame) => {
     const painted = Boolean(bitmap) || shows(next);
-    [pane, last] = [next, frame];
+    last = frame;
+    // It was on the screen when the frame came. What has taken its place since is newer, as the next frame will be.
+    if (!painted && next.picture >= 0) return;
+    pane = next;
     root.dataset.key = next.key;
     root.classList.toggle("stale", next.stale);
     root.classList.toggle("empty", !painted);

@@ -585,6 +585,34 @@ def test_a_channel_is_seen_before_the_kernel_answers_and_as_it_will_be(
     made.close()
 
 
+def test_a_channel_that_is_seen_ahead_stays_when_a_frame_from_before_is_painted(new_page: Callable[..., Page]) -> None:
+    made = LayerExplorer(demo.network("cpu"), demo.photo("chelsea", size=112), layer="_blocks.5", channel=21)
+    page = new_page()
+    panel = show(page, made)
+    expect(panel.locator(".chip i.finished")).to_be_visible()
+    expect(panel).to_have_attribute("data-shown", "finished")
+    page.evaluate("""() => {
+      const make = createImageBitmap, may = new Promise((go) => { window.go = go; });
+      window.createImageBitmap = async (source, ...box) => {
+        if (source instanceof Blob) { window.opening = true; await may; }
+        return make(source, ...box);
+      };
+    }""")
+    made.view = "raw"
+    page.wait_for_function("window.opening")
+    made.comm.cut = True
+    figure, back = panel.locator("figure[data-key=channel]"), panel.locator("canvas[data-pane=back]")
+    before = back.get_attribute("data-frame")
+    panel.locator("canvas[data-pane=layer]").press("ArrowRight")
+    expect(figure.locator(".title")).to_have_text(re.compile("^Channel 22"))
+    page.evaluate("go()")
+    expect(back).not_to_have_attribute("data-frame", before or "")
+    expect(figure.locator(".title")).to_have_text(re.compile("^Channel 22"))
+    expect(figure.locator(".instead")).to_be_hidden()
+    made.comm.cut = False
+    made.close()
+
+
 @pytest.mark.parametrize("option", [{"overlay": "active"}, {"shows": "gradients"}], ids=str)
 def test_a_channel_that_is_no_tile_of_what_is_shown_waits_for_the_kernel(
     new_page: Callable[..., Page], option: dict[str, str]
