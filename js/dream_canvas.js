@@ -154,12 +154,14 @@ function render(context) {
     zoomable(screen);
     screen.sheet.append(channelTiles(panel));
     const painting = easel(panel, screen), before = historyStrip(panel, screen), real = realPatches(panel);
+    const original = fetchedOriginal(panel, ["mode", "start"],
+      () => model.get("mode") === "dream" && model.get("start") === "image");
     const stage = el("div", { class: "drawing" }, painting.root, tilePager(panel));
     // Below what is clicked to play, so that nothing moves when it appears.
     const below = el("div", { class: "below" }, before, real);
     return {
       inside: [pictureInput(panel), el("div", { class: "body" }, stage, bar.root, below, inspector(panel))],
-      keys: { ...bar.keys, ...painting.keys }, compared: { original: fetchedOriginal(panel), places: () => [screen] },
+      keys: { ...bar.keys, ...painting.keys }, compared: { original, places: () => [screen] },
       show: (/** @type {Header} */ header, buffers) => {
         bar.show(header);
         if (header.format) paint(header, buffers);

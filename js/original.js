@@ -55,9 +55,10 @@ export function holdForOriginal({ signal, complain }, { original, places }) {
 
 /**
  * The picture that was given, where no frame has it: the kernel is asked for it once.
- * @param {Panel} panel @returns {Original}
+ * @param {Panel} panel @param {string[]} traits those by which it is told whether what is shown was made of it
+ * @param {() => boolean} made whether it was @returns {Original}
  */
-export function fetchedOriginal({ model, signal }) {
+export function fetchedOriginal({ model, signal }, traits, made) {
   /** @type {ImageBitmap | null} */ let bitmap = null;
   const forget = () => { bitmap?.close(); bitmap = null; };
   follow({ model, signal }, ["_pictures_taken"], forget);
@@ -69,7 +70,8 @@ export function fetchedOriginal({ model, signal }) {
     forget();
     bitmap = found;
   };
+  const there = () => model.get("picture") !== "none" && made();
   const known = (/** @type {(there: boolean) => void} */ call) =>
-    follow({ model, signal }, ["picture", "_pictures_taken"], () => call(model.get("picture") !== "none"));
+    follow({ model, signal }, ["picture", "_pictures_taken", ...traits], () => call(there()));
   return { now: () => bitmap, fetch, known };
 }

@@ -428,6 +428,15 @@ def test_the_original_is_that_of_the_picture_shown_now(widget: Any, new_page: Ne
     button.press("Enter")
     until(lambda: apart(picture, another) == pytest.approx(first, abs=0.02), page, "the second original")
     button.press("Enter")
+    # What is not made of the photograph is not compared with it.
+    for name, other, own in [("mode", "visualise", "dream"), ("mode", "grid", "dream"), ("start", "noise", "image")]:
+        expect(button).to_be_visible()
+        setattr(widget, name, other)
+        expect(button).to_be_hidden()
+        expect(panel.locator(".stage.original")).to_have_count(0)
+        setattr(widget, name, own)
+    expect(button).to_be_visible()
+    button.press("Enter")
     widget.image = None
     expect(button).to_be_hidden()
     expect(panel.locator(".stage.original")).to_have_count(0)
