@@ -21,7 +21,8 @@ import { colorOf } from "./terms.js";
 const TOOLS = [
   ["brush", "Brush", "Paint where the objective may change the picture (b)"],
   ["erase", "Erase", "Take paint off (e)"],
-  ["fill", "Fill", "Drag for a gradient, from full where you begin to nothing where you end; a click paints everything"],
+  ["fill", "Fill", "Drag for a gradient, from full where you begin to nothing where you end, or press an arrow key; "
+    + "a click or Enter paints everything (l)"],
   ["rectangle", "Rectangle", "Drag a rectangle, or move it with the arrow keys and fill it with Enter (m)"],
 ];
 

@@ -1,7 +1,8 @@
 import { brushBar } from "./brush_bar.js";
 import { brushHand } from "./brush_hand.js";
 import {
-  brushed, feathered, gradientFilled, inverted, middleRectangle, nudgedRectangle, rectangleFilled, spanned,
+  brushed, feathered, gradientFilled, gradientOfKey, inverted, middleRectangle, nudgedRectangle, rectangleFilled,
+  spanned,
 } from "./paint.js";
 import { paintOverlay, paintSheet } from "./paint_sheet.js";
 import { el, follow } from "./shared.js";
@@ -22,7 +23,8 @@ import { el, follow } from "./shared.js";
 export const PAINT_KEYS = [
   ["b e", "paint a mask on the picture with the brush, the eraser; Escape leaves"],
   ["[ ]", "while painting: a smaller brush, a larger one"],
-  ["m", "while painting: a rectangle; the arrows move it, with Shift they resize it, Enter fills it, Delete empties it"],
+  ["m", "while painting: a rectangle; arrows move it, with Shift they resize it, Enter fills it, Delete empties it"],
+  ["l", "while painting: a gradient; an arrow fills from the side that it points to, Enter everything"],
 ];
 
 const ASIDE = "What is painted confines a dream, not a visualisation.";
@@ -70,7 +72,7 @@ export function easel(panel, screen) {
     if (!dreams()) return;
     if (!state.on) toggle();
     Object.assign(state, { tool, box: tool === "rectangle" ? state.box ?? middleRectangle(painted.size()) : null });
-    if (tool === "rectangle") screen.canvas.focus();
+    if (tool === "rectangle" || tool === "fill") screen.canvas.focus();
     show();
   };
   const toggle = () => {
@@ -95,7 +97,10 @@ export function easel(panel, screen) {
     if (state.on && !dreams()) toggle();
     else show();
   });
-  const marks = { b: () => use("brush"), e: () => use("erase"), m: () => { if (state.on) use("rectangle"); } };
+  const whilePainting = (/** @type {Tool} */ tool) => () => { if (state.on) use(tool); };
+  const marks = {
+    b: () => use("brush"), e: () => use("erase"), m: whilePainting("rectangle"), l: whilePainting("fill"),
+  };
   return { root: place, keys: { ...marks, ...keys } };
 }
 
@@ -181,7 +186,8 @@ function handOf(state, painted, root, show) {
 }
 
 /**
- * The keys of whoever paints: on the picture those of the rectangle, anywhere in the panel those that undo.
+ * The keys of whoever paints: on the picture those of the rectangle and the gradient, anywhere in the panel those that
+ * undo.
  * @param {Panel} panel @param {Picture} screen @param {State} state @param {Painted} painted
  * @param {{toggle(): void, show(): void}} acts
  */
@@ -194,8 +200,15 @@ function keysOfPaint({ root }, screen, state, painted, { toggle, show }) {
     else return false;
     return true;
   };
+  const gradient = (/** @type {KeyboardEvent} */ { key }) => {
+    const ends = gradientOfKey(key, painted.size());
+    if (ends) painted.act((layer) => gradientFilled(layer, ...ends));
+    return Boolean(ends);
+  };
   const pressed = (/** @type {KeyboardEvent} */ event) => {
-    if (event.key !== "Escape") return state.tool === "rectangle" && rectangle(event);
+    if (event.key !== "Escape") {
+      return (state.tool === "rectangle" && rectangle(event)) || (state.tool === "fill" && gradient(event));
+    }
     if (state.box) state.box = null;
     else toggle();
     return true;

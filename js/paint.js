@@ -161,6 +161,19 @@ export function nudgedRectangle({ left, top, width, height }, key, resizes, size
     height: inside(height + down * step, 1, size.height - top) };
 }
 
+/**
+ * Where a gradient begins and ends that a key fills: an arrow from the side that it points to, Enter everything; null
+ * for another key.
+ * @param {string} key @param {{height: number, width: number}} size
+ * @returns {[{x: number, y: number}, {x: number, y: number}] | null}
+ */
+export function gradientOfKey(key, { height, width }) {
+  if (key !== "Enter" && !(key in WAYS)) return null;
+  const [across, down] = WAYS[key] ?? [0, 0];
+  const at = (/** @type {1 | -1} */ end) => ({ x: width * (1 + end * across) / 2, y: height * (1 + end * down) / 2 });
+  return [at(1), at(-1)];
+}
+
 /** The rectangle between two corners. @param {{x: number, y: number}} one @param {{x: number, y: number}} other */
 export function spanned(one, other) {
   return { left: Math.min(one.x, other.x), top: Math.min(one.y, other.y),

@@ -213,6 +213,25 @@ def test_the_keyboard_fills_a_rectangle(easel: Easel, shot: Shot) -> None:
     expect(easel.canvas).to_be_focused()
 
 
+def test_the_keyboard_fills_a_gradient(easel: Easel) -> None:
+    easel.canvas.focus()
+    press = easel.page.keyboard.press
+    for key in ("l", "ArrowLeft"):
+        press(key)  # it is not painted yet
+    press("b")
+    press("ArrowRight")  # the brush has none
+    easel.mask(none)
+    press("l")
+    expect(easel.root.get_by_role("button", name="Fill", exact=True)).to_have_attribute("aria-pressed", "true")
+    press("ArrowRight")
+    mask = easel.mask(lambda mask: mask is not None and mask[0, -1] > 0.9)
+    assert np.allclose(mask, (np.arange(WIDTH) + 0.5) / WIDTH, atol=0.003)
+    press("Enter")
+    easel.mask(lambda mask: mask is not None and mask.min() == 1)
+    press("Control+z")
+    assert np.array_equal(easel.mask(lambda mask: mask is not None and mask.min() < 1), mask)
+
+
 def test_keys_take_tools_and_sizes_and_the_help_has_them(easel: Easel) -> None:
     easel.canvas.focus()
     press, size = easel.page.keyboard.press, easel.root.get_by_role("slider", name="Brush size")

@@ -4,7 +4,7 @@ import { test } from "node:test";
 
 import { paintedWords } from "../../js/easel.js";
 import {
-  brushed, feathered, gradientFilled, inverted, middleRectangle, nudgedRectangle, paintedShare, paintSize,
+  brushed, feathered, gradientFilled, gradientOfKey, inverted, middleRectangle, nudgedRectangle, paintedShare, paintSize,
   rectangleFilled, softness, spanned, strokes, tinted, unpainted,
 } from "../../js/paint.js";
 
@@ -135,6 +135,17 @@ test("the arrow keys move a rectangle, with Shift they resize it, and it never l
   assert.deepEqual([moved.top, moved.height], [15, 5]);
   assert.deepEqual([grown.left, grown.width], [11.25, 18.75]);
   assert.equal(shrunk.width, 1);
+});
+
+test("an arrow key fills a gradient from its side, and Enter everything", () => {
+  const layer = unpainted(SIZE), filled = (key) => gradientFilled(layer, ...gradientOfKey(key, SIZE));
+  filled("ArrowLeft");
+  assert.deepEqual([at(layer, 0, 0), at(layer, 29, 19), at(layer, 15, 3)], [251, 4, 123]);
+  filled("ArrowDown");
+  assert.deepEqual([at(layer, 0, 0), at(layer, 29, 19), at(layer, 0, 10)], [6, 249, 134]);
+  filled("Enter");
+  assert.ok(layer.data.every((each) => each === 255));
+  assert.equal(gradientOfKey("x", SIZE), null);
 });
 
 test("two corners span a rectangle, whichever comes first", () => {
