@@ -47,6 +47,11 @@ function plainSlider(attributes, set) {
   return { range, show };
 }
 
+/** A term in pieces, so that a line that is too short for it ends between them. @param {string} term */
+function inPieces(term) {
+  return term.split(/(?<=[.( ])|(?=\[)/).flatMap((piece) => [piece, el("wbr", {})]);
+}
+
 /** One row. @param {Panel} panel @param {number} at */
 function termRow({ model, signal, request }, at) {
   const set = (/** @type {number} */ weight) =>
@@ -64,7 +69,7 @@ function termRow({ model, signal, request }, at) {
   const show = () => {
     const /** @type {Term[]} */ terms = model.get("_terms"), term = terms[at], weight = model.get("weights")[at];
     if (!term || weight === undefined) return;
-    text.textContent = term.text;
+    text.replaceChildren(...inPieces(term.text));
     label.textContent = [term.label, term.masked ? "painted" : ""].filter(Boolean).join(" · ");
     pick.title = `${term.text}: the layer and channel below, and the brush, are this term's`;
     pick.setAttribute("aria-pressed", String(model.get("term") === at));
