@@ -174,6 +174,7 @@ def test_what_is_asked_does_not_wait_behind_a_patient_task(make, watcher):
     made.ask(maps=[second.task])
     made.wait_for("maps")
     assert made.state == "running" and (made.get("first"), made.get("second")) == ("FIRST", "SECOND")
+    told(made)
     assert watcher.headers and dream.runs == 0
     made.ask(dreams=[dream.task])
     assert made.wait(LONG) and made.get("dream") == "DREAM"
