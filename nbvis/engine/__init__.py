@@ -36,7 +36,7 @@ from .ascent.regularisers import (
 )
 from .ascent.size_transforms import crop, pad, random_crop, resize
 from .ascent.stored import restored, stored
-from .ascent.transforms import STANDARD, Transform, affine, choice, jitter, rotate, translate, zoom
+from .ascent.transforms import STANDARD, Transform, affine, choice, cutout, jitter, rotate, translate, zoom
 from .attribution.attribute import Attribution, attribute, score
 from .attribution.grid import last_with_space
 from .attribution.method import Method, Option, Place
@@ -152,6 +152,7 @@ __all__ = [
     "complete",
     "crop",
     "custom",
+    "cutout",
     "decay",
     "diagnose",
     "differentiable",

@@ -96,7 +96,7 @@ STARTS = {
 }
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "nadam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["averaged", "adam", "nadam", "sgd"])
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize("at", [0, 5])
 def test_an_ascent_that_is_gone_on_with_is_the_one_that_never_stopped(network, start, optimizer, at):

@@ -329,12 +329,12 @@ def test_what_has_no_pixels_is_not_regularised(convnet, image):
 
 def test_a_rate_that_goes_by_the_gradient_needs_an_optimizer_that_does(convnet, pictures):
     start, lr = Pixels(pictures(1, 3, 8, 8)), progress(2, most=1)
-    for optimizer in ("adam", "nadam", torch.optim.RMSprop):
+    for optimizer in ("averaged", "adam", "nadam", torch.optim.RMSprop):
         with pytest.raises(ValueError, match=r'lr=progress\(2, most=1\) goes by .* divides by: give optimizer="sgd"'):
             ascend(convnet(), logit(1), start, lr=lr, optimizer=optimizer)
     run = ascend(convnet(), logit(1), start)
     next(run)
-    with pytest.raises(ValueError, match="goes by the length of the gradient, which NAdam divides by"):
+    with pytest.raises(ValueError, match="goes by the length of the gradient, which Averaged divides by"):
         run.send({"lr": lr})
 
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nbvis.engine import Pixels, activity, ascend, channel, custom, dream, last, unit
+from nbvis.engine import Pixels, activity, ascend, channel, custom, dream, last, logit, unit
 from nbvis.engine.network.relu_rules import Rectifiers, redirected
 
 RELU = {
@@ -199,8 +199,19 @@ def test_a_row_that_cannot_move_is_named_and_the_others_go_on(pictures):
     net, images = shut(nn.ReLU(), bias=-1.0), pictures(2, 1, 5, 5)
     run = ascend(net, [channel("2", 0), 0 * channel("2", 1)], Pixels(images), steps=2, transforms=())
     for step in run:
-        assert step.notes == ("No gradient reaches image 1: it stays as it is.",)
+        assert step.notes == ("No gradient reaches image 1 at this step.",)
         assert torch.equal(step.image[1], images[1]) and not torch.equal(step.image[0], images[0])
+
+
+@pytest.mark.parametrize("hidden", [torch.full_like, lambda images, value: images * 0 + value])
+def test_what_a_transform_hides_at_the_first_step_moves_at_the_next(convnet, pictures, hidden):
+    def hides(images, generator):
+        return images if generator.initial_seed() else hidden(images, 0.5)  # the seed is the step's number
+
+    start = pictures(1, 3, 8, 8)
+    first, second = ascend(convnet(), logit(1), Pixels(start), steps=2, transforms=[hides])
+    assert first.notes[-1] == "No gradient reaches image 0 at this step." and second.notes == ()
+    assert torch.equal(first.image, start) and not torch.equal(second.image, start)
 
 
 class Odd(nn.Module):

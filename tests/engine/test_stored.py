@@ -77,7 +77,7 @@ def test_a_single_dream_goes_on_too(network, image, device):
     same(whole[4:], list(dream(network, activity("2"), image, after=after, **DREAM)))
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "nadam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["averaged", "adam", "nadam", "sgd"])
 @pytest.mark.parametrize("start", STARTS)
 def test_an_ascent_goes_on(network, device, start, optimizer):
     options = {"steps": 8, "optimizer": optimizer, "weight_noise": 0.2}

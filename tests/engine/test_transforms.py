@@ -18,6 +18,7 @@ from nbvis.engine import (
     ascend,
     choice,
     crop,
+    cutout,
     jitter,
     last,
     pad,
@@ -48,6 +49,8 @@ def generator(seed: int = 0) -> torch.Generator:
         random_crop(9, 14),
         random_crop(20, 20),
         choice(affine()),
+        cutout(0),
+        cutout(0.05),
     ],
     ids=repr,
 )
@@ -66,6 +69,7 @@ def test_idle_settings_are_the_identity_to_the_bit(pictures, transform):
         *STANDARD,
         translate(0.2, 0.4),
         choice(rotate(25), jitter(3)),
+        cutout(0.5),
     ],
     ids=repr,
 )
@@ -88,6 +92,7 @@ def test_shape_dtype_range_and_gradient_are_kept(pictures, transform):
         translate(0.2, 0.4),
         random_crop(5, 7),
         choice(rotate(25), jitter(3), jitter(5)),
+        cutout(0.4),
     ],
     ids=repr,
 )
@@ -107,6 +112,24 @@ def test_the_standard_transforms_as_a_list(pictures):
     assert out.shape == images.shape and torch.equal(out, apply(STANDARD, images, generator(3)))
     assert not torch.equal(out, apply(STANDARD, images, generator(4)))
     assert torch.equal(apply((), images, generator()), images)
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 12), st.integers(1, 12), st.floats(0, 1), st.integers(0, 1000))
+def test_a_cutout_is_a_grey_square_that_lies_inside(height, width, share, seed):
+    images = torch.ones(2, 3, height, width, dtype=torch.float64).requires_grad_()
+    out, side = cutout(share)(images, generator(seed)), round(share * min(height, width))
+    (gradient,) = torch.autograd.grad(out.sum(), images)
+    for shown, grown in zip(out, gradient, strict=True):
+        rows, columns = (shown[0] == 0.5).nonzero().unbind(1)
+        assert len(rows) == side**2 and torch.equal(shown, 1 - 0.5 * (grown == 0))
+        if side:
+            assert (rows.max() - rows.min(), columns.max() - columns.min()) == (side - 1, side - 1)
+
+
+def test_a_cutout_is_anywhere():
+    found = cutout(0.5)(torch.ones(400, 1, 4, 6), generator())[:, 0] == 0.5
+    assert found.flatten(1).unique(dim=0).shape[0] == 3 * 5
 
 
 def reflected(index: int, size: int) -> int:
@@ -298,7 +321,7 @@ def test_impossible_transforms_are_refused(make, message):
 
 SPELT = [
     jitter(3), affine(), *STANDARD, zoom(0.8, 1.3), rotate(25), translate(0.2, 0.4), pad(3), pad(3, 0.5), crop(3),
-    random_crop(5, 7), resize(0.5, 2), choice(rotate(25), jitter(3)),
+    random_crop(5, 7), resize(0.5, 2), choice(rotate(25), jitter(3)), cutout(0.5),
 ]  # fmt: skip
 
 
@@ -315,6 +338,7 @@ def test_what_is_printed_makes_the_same_again(transform):
         (lambda: jitter(-1), "pixels is a whole number from 0 up, not -1"),
         (lambda: rotate([-9, 9]), r"degrees is a number from 0 up, not \[-9, 9\]"),
         (lambda: affine(shift=-3), "shift is a number from 0 up, not -3"),
+        (lambda: cutout(1.5), "share is a number from 0 to 1, not 1.5"),
         (lambda: zoom(1.2, 0.8), "zoom takes 0 < least <= most, not 1.2 and 0.8"),
     ],
 )

@@ -164,7 +164,11 @@ class Ascent:
         gradient = torch.where((size == 0).view(-1, 1, 1, 1), other, gradient)
         stuck = ~gradient.flatten(1).any(1)
         if stuck.all() and not self._moved and not masked.any():
-            raise RuntimeError(self._cannot_move(score))
+            # What the view shows at one step may have nothing of it: whether it can move, all of the picture tells.
+            with Rectifiers(redirected):
+                _, whole, _, _ = self._pass(images, lambda all_: all_, seed, shape, beside, residual)
+            if not whole.any():
+                raise RuntimeError(self._cannot_move(score))
         note = "The plain gradient is zero here (a ReLU is shut), so the redirected one is used."
         if stuck.any() and masked[stuck].all():
             note = (
@@ -172,7 +176,7 @@ class Ascent:
             )
         elif stuck.any():
             rows = ", ".join(str(i) for i in stuck.nonzero().flatten().tolist())
-            note = f"No gradient reaches image {rows}: it stays as it is."
+            note = f"No gradient reaches image {rows} at this step."
         return score, gradient, (*notes, note)
 
     def _cannot_move(self, score: Tensor) -> str:

@@ -1,7 +1,8 @@
 """Optimizers: how an ascent follows its gradient, by name or as a function makes it."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +11,34 @@ from ..arguments import near
 
 Optimizer = Callable[..., torch.optim.Optimizer]
 
+NEWEST = 0.1
+"""The part of a mean over the newest steps that is of the last one."""
+SETTLED = 6
+"""Steps after which the last one is half of it: the first ones lead far, and are soon forgotten."""
+
+
+class Averaged(torch.optim.NAdam):
+    """NAdam that remembers where its newest steps have been on average.
+
+    Each step follows what its own random transforms show, and their mean what they have in common.
+    """
+
+    def remember(self, values: Tensor) -> None:
+        """Takes the values after a step into their mean."""
+        memory = self.state[values]
+        if "mean" in memory:
+            memory["mean"].lerp_(values.detach(), max(NEWEST, SETTLED / (SETTLED + memory["step"].item() - 1)))
+        else:
+            memory["mean"] = values.detach().clone()
+
+
+def mean_values(values: Tensor, memory: Mapping[str, Any]) -> Tensor:
+    """The mean of the values over the newest steps, if an optimizer remembers it; otherwise the values themselves."""
+    return memory.get("mean", values)
+
+
 OPTIMIZERS: dict[str, Optimizer] = {
+    "averaged": Averaged,
     "adam": torch.optim.Adam,
     "nadam": torch.optim.NAdam,
     "adamw": torch.optim.AdamW,

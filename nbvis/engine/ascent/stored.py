@@ -10,6 +10,7 @@ from ..steps import PictureStep
 from .ascend import AscentPlace, AscentStep
 from .dream import DreamPlace, DreamStep
 from .image_parameters import ImageParameter
+from .optimizers import mean_values
 
 
 def stored(step: PictureStep) -> dict[str, Any]:
@@ -81,8 +82,8 @@ def restored(
             f"a step of ascend goes on with the image parameter that it started from, of values {tuple(values.shape)}, "
             f"not {size}: give it as image"
         )
-    parameter = image.holding(values)
-    going = AscentPlace(**place | {"parameter": parameter})
+    going = AscentPlace(**place | {"parameter": image.holding(values)})
+    parameter = image.holding(mean_values(values, going.memory))
     return AscentStep(**own, make_image=lambda: shown, parameter=parameter, make_place=lambda: going)
 
 

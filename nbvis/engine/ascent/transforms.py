@@ -107,6 +107,39 @@ def translate(down: float, right: float) -> Transform:
     return Spelt(shift, "translate", down, right)
 
 
+def cutout(share: float) -> Transform:
+    """Covers a square of each image, at a random place inside it, with grey: what is drawn cannot hang on one spot.
+
+    Args:
+        share: what part of the image's shorter side the square's side is, to the nearest pixel; 0 is the identity.
+
+    Raises:
+        ValueError: if the part is not from 0 to 1.
+
+    Source: DeVries and Taylor 2017, "Improved regularization of convolutional neural networks with cutout", arXiv
+    1708.04552; there the square may lie partly outside.
+
+    Example:
+        >>> (cutout(0.5)(torch.ones(1, 3, 8, 12), torch.Generator()) == 0.5).sum()
+        tensor(48)
+    """
+    number(share, "share", most=1)
+
+    def cover(images: Tensor, generator: torch.Generator) -> Tensor:
+        height, width = images.shape[2:]
+        side = round(share * min(height, width))
+        if not side:
+            return images
+        covered = torch.zeros(len(images), 1, height, width, dtype=torch.bool)
+        places = torch.rand(len(images), 2, generator=generator, dtype=torch.float64)
+        for i, (down, right) in enumerate(places.tolist()):
+            row, column = int(down * (height - side + 1)), int(right * (width - side + 1))
+            covered[i, :, row : row + side, column : column + side] = True
+        return torch.where(covered.to(images.device), 0.5, images)
+
+    return Spelt(cover, "cutout", share)
+
+
 def choice(*transforms: Transform) -> Transform:
     """Gives each image to one of some transforms, all alike: `choice(zoom(0.9, 0.9), zoom(1.1, 1.1))`.
 
@@ -137,7 +170,7 @@ def apply(transforms: Sequence[Transform], images: Tensor, generator: torch.Gene
     return images
 
 
-STANDARD: tuple[Transform, ...] = (affine(shift=16, zoom=(0.9, 1.1), degrees=5),)
+STANDARD: tuple[Transform, ...] = (affine(shift=16, zoom=(0.9, 1.1), degrees=5), cutout(0.36))
 """The transforms that `ascend` uses by default: with them, what one network sees in a picture others see too."""
 
 
