@@ -114,6 +114,16 @@ def test_an_ascent_that_is_gone_on_with_is_the_one_that_never_stopped(network, s
         assert torch.equal(one.image, other.image) and torch.equal(one.score, other.score)
 
 
+def test_a_run_without_a_mean_goes_on_with_one(network):
+    plain = {"steps": 8, "optimizer": "nadam"}
+    whole = [step.keep() for step in ascend(network, activity("0"), Fourier(28, 40), **plain)]
+    _, first, second, *_ = ascend(network, activity("0"), Fourier(28, 40), steps=8, after=whole[3])
+    assert torch.equal(first.image, whole[4].image)  # its mean begins here
+    values = [each.parameter.values for each in whole[4:6]]
+    newest = 6 / (6 + 5)
+    assert torch.allclose(second.parameter.values, torch.lerp(*values, newest))
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_published_recipe_goes_on_too(network, preset):
     options = PRESETS[preset] | {"steps": 12}
