@@ -36,7 +36,7 @@ from nbvis.engine import STANDARD, Fourier, Network, Transform, activations, asc
 from nbvis.engine.ascent.transforms import apply
 from nbvis.engine.network.forward_hooks import forward
 from nbvis.engine.network.prepared import Prepared
-from tests.bench.machine import CLOCK, DEVICE, machine, now
+from tests.bench.machine import CLOCK, DEVICE, machine, now, runs
 
 SIZE = 224
 LR = 0.05
@@ -268,15 +268,13 @@ def _horama_run(task: Task, transforms: bool) -> Run:
 
 def that_run(task: Task) -> dict[str, Callable[[Task, bool], Run]]:
     """The other libraries that still run; says of those that do not why."""
-    found = {}
-    for name, make in ("lucent", lucent_run), ("dreams", dreams_run), ("horama", _horama_run):
-        try:
-            for transforms in (False, True):
-                make(task.copied(), transforms)(1, lambda score: None)
-            found[name] = make
-        except Exception as error:
-            print(f"{name} does not run here: {type(error).__name__}: {error}")
-    return found
+    makes = {"lucent": lucent_run, "dreams": dreams_run, "horama": _horama_run}
+
+    def two_ways(make: Callable[[Task, bool], Run]) -> None:
+        for transforms in (False, True):
+            make(task.copied(), transforms)(1, lambda score: None)
+
+    return {name: make for name, make in makes.items() if runs(name, lambda make=make: two_ways(make))}
 
 
 def _plain(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:

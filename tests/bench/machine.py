@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -62,6 +63,23 @@ def peak(before: Callable[[], object], run: Callable[[], object]) -> float:
         found = answer.read()
     os.waitpid(child, 0)
     return float(found)
+
+
+def runs(name: str, run: Callable[[], object]) -> bool:
+    """Whether something runs here; if not, says why. On the CPU a forked child tries, and its memory goes with it."""
+    sys.stdout.flush()  # else the child would have to print again what waits there
+    child = os.fork() if ON_CPU else 0
+    if child:
+        return not os.waitpid(child, 0)[1]
+    try:
+        run()
+        worked = True
+    except Exception as error:
+        print(f"{name} does not run here: {type(error).__name__}: {error}", flush=True)
+        worked = False
+    if ON_CPU:
+        os._exit(not worked)
+    return worked
 
 
 def _status(key: str) -> int:

@@ -493,6 +493,24 @@ def test_of_many_images_with_objectives_of_their_own_few_are_shown_at_once():
             assert torch.allclose(step.score[k], own.score[0], rtol=1e-12)
 
 
+def test_only_those_that_are_shown_with_an_image_without_gradient_are_shown_again():
+    torch.manual_seed(0)
+    module, sizes = nn.Sequential(nn.Conv2d(3, 20, 3), nn.ReLU()).double(), []
+    with torch.no_grad():
+        module[0].bias.copy_(torch.full((20,), 9.0).index_fill(0, torch.tensor([13]), -9.0))
+    network = Network(module, preprocess=lambda images: sizes.append(len(images)) or images, device="cpu")
+    objectives = [channel("1", k) for k in range(20)]
+    start = Fourier(16, 16, batch=20)
+    run = ascend(network, objectives, start, transforms=(), lr=0.1)
+    sizes.clear()
+    first = next(run)
+    assert sizes == [8, 8, 4, 8]
+    assert "The plain gradient is zero here (a ReLU is shut), so the redirected one is used." in first.notes
+    (alone,) = ascend(network, objectives[13], start.holding(start.values[13:14]), transforms=(), lr=0.1, steps=1)
+    assert not torch.equal(first.image[13], start.image()[13])
+    assert torch.allclose(first.image[13], alone.image[0], rtol=0, atol=1e-12)
+
+
 def test_images_that_are_scored_beside_each_other_are_shown_together():
     sizes = []
     module = nn.Conv2d(3, 4, 3)

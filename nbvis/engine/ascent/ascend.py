@@ -42,13 +42,13 @@ class AscentPlace:
 
     Attributes:
         parameter: the image parameter after the update, be the image of it or of a mean.
-        start: what the images are where masks hold them.
+        start: what the images are where masks hold them; None if none do.
         memory: what the optimizer remembers of the steps before.
         group: the optimizer's own settings.
     """
 
     parameter: ImageParameter
-    start: Tensor
+    start: Tensor | None
     memory: dict[str, Any]
     group: dict[str, Any]
 
@@ -160,9 +160,10 @@ def ascend(
     settings = _AscentSettings(objective, lr, transforms, regularisers, weight_noise, residual, steps)
     _check(settings, image, made)
     ascent = Ascent(network, objective, start, moved=after is not None)
-    if place is not None:
-        start = _recalled(made, image.values, place)
-    return ascent.kept(_ascend(ascent, image, start, settings, made, seed, kept))
+    if kept and place:
+        start = kept.make_image() if place.start is None else place.start
+        _recall(made, image.values, place)
+    return ascent.kept(_ascend(ascent, image, *_held_back(ascent, start), settings, made, seed, kept))
 
 
 # The decorator works step by step: a caller in inference mode would otherwise leave tensors without autograd behind.
@@ -170,13 +171,13 @@ def ascend(
 def _ascend(
     ascent: Ascent,
     image: ImageParameter,
-    start: Tensor,
+    start: Tensor | None,
+    movable: Tensor | None,
     settings: _AscentSettings,
     optimizer: torch.optim.Optimizer,
     seed: int,
     after: AscentStep | None,
 ) -> AscentSteps:
-    movable = ascent.movable(start.shape[2:])
     step, index = after, after.index if after else 0
     while step is not None or index < settings.steps:
         if step is None:
@@ -192,9 +193,14 @@ def _ascend(
                 for group in optimizer.param_groups:
                     group["lr"] = 1.0 if callable(settings.lr) else settings.lr
             if "objective" in changes:
-                start = newest.make_image()
                 ascent.set_objective(settings.objective)
-                movable = ascent.movable(start.shape[2:])
+                start, movable = _held_back(ascent, newest.make_image())
+
+
+def _held_back(ascent: Ascent, images: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """These images, if masks hold back something of them, and where they may move; None and None if not."""
+    movable = ascent.movable(images.shape[2:])
+    return None if movable is None else images, movable
 
 
 def _uphill(values: Tensor, images: Tensor, gradient: Tensor, score: Tensor, price: Tensor | None) -> Tensor:
@@ -208,7 +214,7 @@ def _uphill(values: Tensor, images: Tensor, gradient: Tensor, score: Tensor, pri
 def _update(
     ascent: Ascent,
     image: ImageParameter,
-    start: Tensor,
+    start: Tensor | None,
     movable: Tensor | None,
     settings: _AscentSettings,
     optimizer: torch.optim.Optimizer,
@@ -216,6 +222,20 @@ def _update(
     index: int,
 ) -> tuple[Tensor, tuple[str, ...]]:
     """One update; the score before it, and notes."""
+    uphill, score, notes = _gradient(ascent, image, start, movable, settings, seed)
+    _follow(image, uphill, score, settings, optimizer, index)
+    return score, notes
+
+
+def _gradient(
+    ascent: Ascent,
+    image: ImageParameter,
+    start: Tensor | None,
+    movable: Tensor | None,
+    settings: _AscentSettings,
+    seed: int,
+) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+    """The gradient at what the images are made of, the score, and notes."""
     generator, pair = torch.Generator(), ascent.network.pair
 
     def view(images: Tensor) -> Tensor:
@@ -226,19 +246,18 @@ def _update(
         images, price = framed(image.shown(generator.manual_seed(seed)), start, movable), image.price()
         noise = functools.partial(noisy, sd=settings.weight_noise, seed=seed)
         score, gradient, notes = ascent.gradient(images, view, seed, altered=noise, residual=settings.residual)
-    _follow(image, _uphill(image.values, images, gradient, score, price), score, settings, optimizer, index)
-    return score, notes
+    return _uphill(image.values, images, gradient, score, price), score, notes
 
 
 def _snapshot(
-    image: ImageParameter, optimizer: torch.optim.Optimizer, start: Tensor, movable: Tensor | None
+    image: ImageParameter, optimizer: torch.optim.Optimizer, start: Tensor | None, movable: Tensor | None
 ) -> tuple[Callable[[], Tensor], ImageParameter]:
     """What makes the images of now, and the image parameter of now."""
     snapshot = image.holding(mean_values(image.values, optimizer.state[image.values]).detach().clone())
     return lambda: framed(snapshot.image(), start, movable), snapshot
 
 
-def _place(step: AscentStep, start: Tensor, optimizer: torch.optim.Optimizer, values: Tensor) -> AscentPlace:
+def _place(step: AscentStep, start: Tensor | None, optimizer: torch.optim.Optimizer, values: Tensor) -> AscentPlace:
     """Where the run is after its newest step: what the optimizer remembers is copied only for whoever asks."""
     memory = optimizer.state[values]
     if not torch.equal(mean_values(values, memory), step.parameter.values):
@@ -248,11 +267,10 @@ def _place(step: AscentStep, start: Tensor, optimizer: torch.optim.Optimizer, va
     return AscentPlace(reached, start, copy.deepcopy(dict(memory)), copy.deepcopy(group))
 
 
-def _recalled(optimizer: torch.optim.Optimizer, values: Tensor, place: AscentPlace) -> Tensor:
-    """Has an optimizer remember what it did; gives what the images are where masks hold them."""
+def _recall(optimizer: torch.optim.Optimizer, values: Tensor, place: AscentPlace) -> None:
+    """Has an optimizer remember what it did."""
     optimizer.state[values] = copy.deepcopy(place.memory)
     optimizer.param_groups[0].update(copy.deepcopy(place.group))
-    return place.start
 
 
 @torch.no_grad()
@@ -271,6 +289,7 @@ def _follow(
     # The only minus sign: optimizers minimise, scores are to grow.
     image.values.grad = -scaled
     optimizer.step()
+    image.values.grad = None
     if settings.regularisers and image.center is not None:
         center = image.center.to(image.values)
         image.values.copy_(center + regularised(settings.regularisers, image.values - center, gradient, index))

@@ -1,8 +1,7 @@
 """Scores of an objective and their gradient at the images, once for each step."""
 
 import functools
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TypeVar
 
 import torch
@@ -51,7 +50,9 @@ class Ascent:
     ):
         self.network = network
         self.device, self.dtype = network.device, network.precision
-        self._images, self._trial = images, images if trial is None else trial
+        # What they are like without their memory: a grid's images change with each step, and the first ones go.
+        self._images = images.new_zeros(()).expand(images.shape)
+        self._trial = (images if trial is None else trial)[:1].clone()
         self._moved = moved
         self._looking = self._for(objective, None)
 
@@ -85,7 +86,7 @@ class Ascent:
         def prepare(now: Mapping[Network, Network]) -> None:
             looking.prepare(now, held)
             references.forget()
-            _check(looking, objectives, references, self._trial)
+            _check(looking, objectives, references, self._trial, len(self._images))
 
         looking.run(prepare)
         self.objectives, self._references = objectives, references
@@ -150,7 +151,7 @@ class Ascent:
         show = functools.partial(self._looking.shown, seed=seed, others=True)
         beside = self._references.seen(images.shape[2:], seen, show)
         score, gradient, _, said = self._pass(images, view, seed, shape, beside, residual)
-        size = gradient.abs().flatten(1).sum(1)
+        size = torch.linalg.vector_norm(gradient, 1, dim=(1, 2, 3))
         if not torch.isfinite(size + score).all():
             raise FloatingPointError(
                 f"the score is {score.tolist()} and its gradient is not finite: "
@@ -160,7 +161,7 @@ class Ascent:
         if size.all():
             return score, gradient, notes
         with Rectifiers(redirected):
-            _, other, masked, _ = self._pass(images, view, seed, shape, beside, residual)
+            _, other, masked, _ = self._pass(images, view, seed, shape, beside, residual, only=size == 0)
         gradient = torch.where((size == 0).view(-1, 1, 1, 1), other, gradient)
         stuck = ~gradient.flatten(1).any(1)
         if stuck.all() and not self._moved and not masked.any():
@@ -195,37 +196,48 @@ class Ascent:
         shape: Callable[[Tensor], Tensor],
         beside: Sequence[Beside],
         residual: float,
+        only: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, tuple[str, ...]]:
-        """The scores, their gradient, whether masks hold back what else there is of it, and sentences."""
+        """The scores, their gradient, whether masks hold back what else there is of it, and sentences.
+
+        Where `only` some images are wanted, (batch,) of bool, those shown beside none of them have zeros.
+        """
         images = images.detach().requires_grad_()
         seen = _seen(images, view, seed)
-        scores, backward, notes = zip(*self._few_by_few(seen, seed, beside, residual), strict=True)
-        gradient = torch.zeros_like(images)
-        masked = torch.zeros(len(images), device=self.device, dtype=torch.bool)
+        scores, backward, notes = self._few_by_few(seen, seed, beside, residual, only)
+        gradient, masked = None, torch.zeros(len(images), device=self.device, dtype=torch.bool)
         for k, (mask, _) in enumerate(self._passes if seen.requires_grad else ()):
-            (found,) = torch.autograd.grad(
-                seen, images, torch.cat([each[k] for each in backward]), retain_graph=k + 1 < len(self._passes)
-            )
+            again = k + 1 < len(self._passes)
+            (found,) = torch.autograd.grad(seen, images, backward[k], retain_graph=again)
             found = shape(found)
             if mask is not None:
                 masked |= found.flatten(1).any(1)
-            gradient = gradient + (found if mask is None else found * resized(mask, images.shape[2:]))
-        return torch.cat(scores), gradient, masked, tuple(dict.fromkeys(chain.from_iterable(notes)))
+                found = found * resized(mask, images.shape[2:])
+            gradient = found if gradient is None else gradient + found
+        return scores, torch.zeros_like(images) if gradient is None else gradient, masked, notes
 
     def _few_by_few(
-        self, seen: Tensor, seed: int, beside: Sequence[Beside], residual: float
-    ) -> Iterator[tuple[Tensor, list[Tensor], list[str]]]:
-        """For some images at a time their scores, the gradient there for each backward pass, and sentences."""
+        self, seen: Tensor, seed: int, beside: Sequence[Beside], residual: float, only: Tensor | None
+    ) -> tuple[Tensor, list[Tensor], tuple[str, ...]]:
+        """The scores, the gradient at what is seen for each backward pass, and sentences; some images at a time."""
         dtype, few = torch.float16 if self._looking.half else self.network.dtype, self._at_once(seen)
+        make = torch.empty_like if only is None else torch.zeros_like
+        scores, backward = seen.new_zeros(len(seen)), [make(seen) for _ in self._passes]
+        notes: dict[str, None] = {}
         for first in range(0, len(seen), few):
             rows = slice(first, first + few)
+            if only is not None and not only[rows].any():
+                continue
             own = seen[rows].detach().requires_grad_()
             activations = self._looking.shown(own, seed)
             if residual < 1:
                 hold_back(activations.tensors(), own, residual)
-            scores, found = there_and_back(self._passes, rows, own, activations, beside, dtype)
+            scores[rows], found = there_and_back(self._passes, rows, own, activations, beside, dtype)
+            for whole, part in zip(backward, found, strict=True):
+                whole[rows] = part
             objectives = self.objectives if len(self.objectives) == 1 else self.objectives[rows]
-            yield scores.to(self.dtype), found, [note for one in objectives for note in one.notes(activations)]
+            notes |= dict.fromkeys(note for one in objectives for note in one.notes(activations))
+        return scores, backward, tuple(notes)
 
     def _at_once(self, seen: Tensor) -> int:
         """How many images go through the network together: all, where one may be scored with another in view."""
@@ -259,12 +271,14 @@ def _one_for_each(objective: Objectives, batch: int) -> tuple[Objective, ...]:
     return objectives
 
 
-def _check(looking: Looking, objectives: Sequence[Objective], references: References, trial: Tensor) -> None:
+def _check(
+    looking: Looking, objectives: Sequence[Objective], references: References, trial: Tensor, batch: int
+) -> None:
     """Scores one image, so that a channel out of range or a layer without gradient is an error before any work.
 
     Objectives that look at more than an image itself score as many of it as there are.
     """
-    count = len(trial) if any(t.whole or t.references for one in objectives for t in one.terms) else 1
+    count = batch if any(t.whole or t.references for one in objectives for t in one.terms) else 1
     with torch.no_grad(), unchanged_chance():
         activations, stuck = looking.probe(count)
         if stuck and stuck != [OUTPUT]:  # what is wrong with the output, its scores tell better

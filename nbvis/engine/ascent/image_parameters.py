@@ -184,7 +184,7 @@ def correlated(planes: Tensor) -> Tensor:
     """Independent planes (batch, channels, height, width) mixed into natural colours, if there are three."""
     if planes.shape[1] != 3:
         return planes
-    return torch.einsum("rc,bchw->brhw", planes.new_tensor(COLOR_MATRIX), planes)
+    return (planes.new_tensor(COLOR_MATRIX) @ planes.flatten(2)).view(planes.shape)
 
 
 def check_sizes(batch: int, channels: int, height: int, width: int) -> None:

@@ -43,6 +43,6 @@ def resized(mask: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(mask, size=tuple(size), mode="bilinear", align_corners=False, antialias=True)
 
 
-def framed(images: Tensor, start: Tensor, movable: Tensor | None) -> Tensor:
-    """The images where they may change, the start where they may not."""
-    return images if movable is None else torch.where(movable, images, start)
+def framed(images: Tensor, start: Tensor | None, movable: Tensor | None) -> Tensor:
+    """The images where they may change, the start where they may not; without masks they may everywhere."""
+    return images if movable is None or start is None else torch.where(movable, images, start)

@@ -53,7 +53,7 @@ class References:
 
     Args:
         objectives: one for all images, or one for each.
-        images: the images at the start, (batch, channels, height, width).
+        images: what the images at the start are like, (batch, channels, height, width).
         pair: how the network takes pairs, None if it does not.
 
     Attributes:
@@ -66,7 +66,7 @@ class References:
     def __init__(self, objectives: Sequence[Objective], images: Tensor, pair: Pair | None):
         for one in objectives:
             _check(one, images)
-        self._start, self._pair = images, pair
+        self._like, self._pair = images, pair
         self._shown = [_Shown(one, images) for one in objectives]
         self._still: dict[Reference, Seen] = {}
         self._at: tuple[tuple[int, ...], list[Tensor]] = ((), [])
@@ -91,7 +91,7 @@ class References:
             found = [show(view(pictures)) for pictures in self._at[1]]
             for reference in (each for shown in self._shown for each in shown.still):
                 if reference not in self._still:
-                    self._still[reference] = show(reference.images.to(self._start))
+                    self._still[reference] = show(reference.images.to(self._like))
         return [
             {each: found[k] for each, k in shown.places.items()} | {each: self._still[each] for each in shown.still}
             for shown in self._shown
@@ -99,8 +99,8 @@ class References:
 
     def _batches(self, size: Sequence[int]) -> list[Tensor]:
         """The pictures in batches with a row for each image, so that each is seen as its image is."""
-        rows = self._shown if len(self._shown) > 1 else self._shown * len(self._start)
-        nothing = self._start.new_zeros(1, self._start.shape[1], *size)
+        rows = self._shown if len(self._shown) > 1 else self._shown * len(self._like)
+        nothing = self._like.new_zeros(1, self._like.shape[1], *size)
 
         def of_image(place: int, index: int) -> Tensor:
             pictures = rows[index].pictures

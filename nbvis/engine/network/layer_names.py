@@ -17,15 +17,16 @@ class LayerError(ValueError):
 def named(module: nn.Module) -> dict[str, nn.Module]:
     """Every sub-module by its name as in `named_modules()`, without the marks that `torch.compile` leaves."""
     found: dict[str, nn.Module] = {}
-
-    def visit(name: str, part: nn.Module) -> None:  # by hand, because `named_modules()` takes three times as long
-        found[name] = part
-        for key, child in part._modules.items():
-            if child is not None:
-                visit(name if key == "_orig_mod" else f"{name}.{key}" if name else key, child)
-
-    visit("", module)
+    _name(found, "", module)
     return found
+
+
+def _name(found: dict[str, nn.Module], name: str, part: nn.Module) -> None:
+    """Names a part and all within it; by hand, because `named_modules()` takes three times as long."""
+    found[name] = part
+    for key, child in part._modules.items():
+        if child is not None:
+            _name(found, name if key == "_orig_mod" else f"{name}.{key}" if name else key, child)
 
 
 def address(name: str, modules: Mapping[str, nn.Module]) -> tuple[str, int | None]:

@@ -27,12 +27,14 @@ def other_threads() -> OtherThreads:
 
 def _by_frames() -> OtherThreads:
     found = OtherThreads(set(), set(), set())
-    for thread, frame in sys._current_frames().items():
-        if thread != threading.get_ident():
-            found.alive.add(thread)
-            doing = _doing(frame)
-            if doing:
-                getattr(found, doing).add(thread)
+    frames = sys._current_frames()
+    # A frame that is among its own variables would stay, with all that its callers hold, until garbage is collected.
+    del frames[threading.get_ident()]
+    for thread, frame in frames.items():
+        found.alive.add(thread)
+        doing = _doing(frame)
+        if doing:
+            getattr(found, doing).add(thread)
     return found
 
 

@@ -17,6 +17,7 @@ from .network import Network
 from .pass_errors import explained
 from .prepared_origin import Origin, request
 from .random_state import unchanged_chance
+from .subpixel_gradient import take_subpixel_gradients
 
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
 """Largest difference, relative to the largest activation, that only the order of the additions can explain."""
@@ -167,6 +168,8 @@ class Prepared:
         fold(module, self._pairs, self._format, self._strays)
         if self._format is torch.channels_last:
             _channels_last(module, self._own)
+        if self._copied != "none" and self.network.device.type == "cpu" and self.network.dtype == torch.float32:
+            take_subpixel_gradients(module)
         return module
 
     def _run(self, images: Tensor) -> Activations:
