@@ -504,7 +504,7 @@ def test_only_those_that_are_shown_with_an_image_without_gradient_are_shown_agai
     run = ascend(network, objectives, start, transforms=(), lr=0.1)
     sizes.clear()
     first = next(run)
-    assert sizes == [8, 8, 4, 8]
+    assert sizes == [8, 8, 4, 1]
     assert "The plain gradient is zero here (a ReLU is shut), so the redirected one is used." in first.notes
     (alone,) = ascend(network, objectives[13], start.holding(start.values[13:14]), transforms=(), lr=0.1, steps=1)
     assert not torch.equal(first.image[13], start.image()[13])
@@ -518,3 +518,16 @@ def test_images_that_are_scored_beside_each_other_are_shown_together():
     both = [channel("", k % 4) + diversity("") for k in range(12)]
     next(ascend(network, both, Pixels.noise(12, 12, batch=12), transforms=()))
     assert sizes[-1] == 12
+
+
+def test_an_image_without_gradient_that_is_scored_beside_others_is_shown_beside_them():
+    torch.manual_seed(0)
+    module, sizes = nn.Sequential(nn.Conv2d(3, 12, 3), nn.ReLU()).double(), []
+    with torch.no_grad():
+        module[0].bias.copy_(torch.full((12,), 9.0).index_fill(0, torch.tensor([5]), -9.0))
+    network = Network(module, preprocess=lambda images: sizes.append(len(images)) or images, device="cpu")
+    each = [channel("1", k) + 0.0 * diversity("0") for k in range(12)]
+    run = ascend(network, each, Pixels.noise(12, 12, batch=12), transforms=())
+    sizes.clear()
+    assert next(run).score.shape == (12,)
+    assert sizes == [12, 12]

@@ -39,7 +39,12 @@ def backward_passes(
 
 
 def there_and_back(
-    passes: Passes, rows: slice, images: Tensor, activations: Activations, beside: Sequence[Beside], dtype: torch.dtype
+    passes: Passes,
+    rows: Sequence[int],
+    images: Tensor,
+    activations: Activations,
+    beside: Sequence[Beside],
+    dtype: torch.dtype,
 ) -> tuple[Tensor, list[Tensor]]:
     """The scores of some images, (batch,), and their gradient there in each pass.
 
@@ -53,7 +58,7 @@ def there_and_back(
     """
     total, back = images.new_zeros(len(images)), []
     for k, (_, parts) in enumerate(passes):
-        own, others = (parts, beside) if len(parts) == 1 else (parts[rows], beside[rows])
+        own, others = (parts, beside) if len(parts) == 1 else ([parts[i] for i in rows], [beside[i] for i in rows])
         found = None
         if any(part is not None for part in own):
             scores = scores_of(own, activations, others)

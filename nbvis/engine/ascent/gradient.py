@@ -200,7 +200,7 @@ class Ascent:
     ) -> tuple[Tensor, Tensor, Tensor, tuple[str, ...]]:
         """The scores, their gradient, whether masks hold back what else there is of it, and sentences.
 
-        Where `only` some images are wanted, (batch,) of bool, those shown beside none of them have zeros.
+        Where `only` some images are wanted, (batch,) of bool, those that need not be shown have zeros.
         """
         images = images.detach().requires_grad_()
         seen = _seen(images, view, seed)
@@ -224,10 +224,11 @@ class Ascent:
         make = torch.empty_like if only is None else torch.zeros_like
         scores, backward = seen.new_zeros(len(seen)), [make(seen) for _ in self._passes]
         notes: dict[str, None] = {}
-        for first in range(0, len(seen), few):
-            rows = slice(first, first + few)
-            if only is not None and not only[rows].any():
-                continue
+        wanted = [*range(len(seen))]
+        if only is not None and few < len(seen):  # one that is scored beside the others is shown beside them
+            wanted = only.nonzero().flatten().tolist()
+        for first in range(0, len(wanted), few):
+            rows = wanted[first : first + few]
             own = seen[rows].detach().requires_grad_()
             activations = self._looking.shown(own, seed)
             if residual < 1:
@@ -235,7 +236,7 @@ class Ascent:
             scores[rows], found = there_and_back(self._passes, rows, own, activations, beside, dtype)
             for whole, part in zip(backward, found, strict=True):
                 whole[rows] = part
-            objectives = self.objectives if len(self.objectives) == 1 else self.objectives[rows]
+            objectives = self.objectives if len(self.objectives) == 1 else [self.objectives[i] for i in rows]
             notes |= dict.fromkeys(note for one in objectives for note in one.notes(activations))
         return scores, backward, tuple(notes)
 
